@@ -1,0 +1,302 @@
+# gmp_shim - builds libgmp_shim.so (asm + core + shim), libgmpcore.a (asm +
+# core, for the unit tests) and everything that tests them.
+#
+#   make                    the library and the core archive
+#   make check              layers, exports, unit and preload tests: under a
+#                           minute; make check-all adds the real programs
+#   make asan ubsan tsan    the unit tests under a sanitizer
+#   make model              the Promela models, with spin
+#   make CC=clang B=build/clang
+#   make V=1                full commands;   make print-CFLAGS  one variable
+#
+# Objects never land in the tree: everything goes to $(B).
+
+.SUFFIXES:
+.DELETE_ON_ERROR:
+# One goal that needs nothing, so that "make" alone means "make all".
+.PHONY: all
+all:
+
+B      ?= build
+ARCH   ?= x86_64
+PREFIX ?= /usr/local
+RUSTC  ?= rustc
+SPIN   ?= spin
+
+# A preload left over in the environment must reach neither the compiler nor
+# the test runners: the tests set it themselves, for the program under test.
+unexport LD_PRELOAD
+
+# ---- Sources: a new file in a folder is found by itself ---------------------
+
+ASM_SRC     := $(wildcard asm/$(ARCH)/*.S)
+CORE_SRC    := $(wildcard core/*.c)
+SHIM_SRC    := $(wildcard shim/*.c)
+UNIT_SRC    := $(wildcard test/unit/*.c)
+PRELOAD_SRC := $(wildcard test/preload/*.c)
+MODELS      := $(wildcard test/model/*.pml)
+REAL        := $(wildcard test/real/*.sh)
+
+# The tests in which no context switch happens: ThreadSanitizer follows host
+# threads only, and would see a G that moved as a race.
+TSAN_UNIT := test/unit/runq.c test/unit/sema.c test/unit/timer.c
+
+ASM_OBJ  := $(ASM_SRC:%.S=$(B)/%.o)
+CORE_OBJ := $(CORE_SRC:%.c=$(B)/%.o)
+SHIM_OBJ := $(SHIM_SRC:%.c=$(B)/%.o)
+UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o)
+
+LIB     := $(B)/libgmp_shim.so
+CORE    := $(B)/libgmpcore.a
+UNIT    := $(B)/test/unit/unit
+PRELOAD := $(B)/test/preload/preload
+
+# What of shim/ the unit tests need beside the core.
+UNIT_SHIM_OBJS ?= $(patsubst %.c,$(B)/%.o, \
+                    $(wildcard shim/identity.c shim/real.c))
+
+# ---- Flags ------------------------------------------------------------------
+
+WARN := -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wundef
+OPT  ?= -O2 -g
+
+# Unwind tables also in asm and core: an exception, a cancellation or a
+# debugger walks through our frames on its way to the application's.
+BASE := -std=gnu11 $(OPT) -fPIC -fvisibility=hidden \
+        -fasynchronous-unwind-tables -I. -MMD -MP
+
+# SAN=address|undefined|thread is set by the targets asan, ubsan and tsan.
+ifdef SAN
+BASE    += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS += -fsanitize=$(SAN)
+endif
+
+# No stack protector below the shim: its canary is read from the thread
+# pointer, which changes in the middle of these functions; and a check that
+# fails calls libc.  No fortify: its *_chk functions are libc's too.
+CORE_CFLAGS := $(BASE) $(WARN) -fno-stack-protector -U_FORTIFY_SOURCE
+# Exceptions and forced unwinds (pthread_exit, pthread_cancel) pass through
+# the shim's frames, and its cleanups have to run.
+SHIM_CFLAGS := $(BASE) $(WARN) -fexceptions -D_GNU_SOURCE
+
+LIB_LDFLAGS := -shared -Wl,-soname,libgmp_shim.so \
+               -Wl,-z,defs,-z,now,-z,relro,-z,nodelete \
+               -Wl,--hash-style=gnu
+
+# Criterion's test macros make functions without prototypes.
+UNIT_CFLAGS    := $(filter-out -Wmissing-prototypes,$(BASE) $(WARN)) -pthread
+PRELOAD_CFLAGS := $(UNIT_CFLAGS) \
+                  -DBUILD_DIR='"$(abspath $(B))"' -DSRC_DIR='"$(CURDIR)"'
+
+# The programs in test/posix are what a user would compile: ordinary flags.
+POSIX_CFLAGS := -O2 -g -Wall -pthread -MMD -MP
+POSIX_LIBS   := -ldl -lrt -lm
+
+# ---- Printing ---------------------------------------------------------------
+
+ifeq ($(V),1)
+Q   :=
+say := @:
+else
+Q   := @
+say := @printf '  %-7s %s\n'
+endif
+ifneq ($(findstring s,$(firstword -$(MAKEFLAGS))),)
+say := @:
+endif
+
+print-%:
+	@printf '%s\n' '$($*)'
+
+# ---- The library and the core archive ---------------------------------------
+
+all: $(LIB) $(CORE)
+
+# Objects follow a change of compiler or flags, not only of sources.
+FLAGS := $(B)/.flags
+FLAGS_NOW := $(CC) $(OPT) $(SAN) $(CFLAGS) $(CPPFLAGS) $(CORE_CFLAGS)
+.PHONY: FORCE
+$(FLAGS): FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(FLAGS_NOW)' | cmp -s - $@ || \
+	  printf '%s\n' '$(FLAGS_NOW)' >$@
+
+$(ASM_OBJ): $(B)/%.o: %.S $(FLAGS)
+	$(say) AS $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CORE_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+$(CORE_OBJ): $(B)/%.o: %.c $(FLAGS)
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CORE_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+$(SHIM_OBJ): $(B)/%.o: %.c $(FLAGS)
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SHIM_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+$(LIB): $(ASM_OBJ) $(CORE_OBJ) $(SHIM_OBJ)
+	$(say) LINK $@
+	$(Q)$(CC) $(LIB_LDFLAGS) $(LDFLAGS) $^ -ldl -lpthread -o $@
+
+# Made anew each time: ar would keep the objects of sources since deleted.
+$(CORE): $(ASM_OBJ) $(CORE_OBJ)
+	$(say) AR $@
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+# ---- Unit and preload tests (Criterion) -------------------------------------
+
+$(UNIT_OBJ): $(B)/%.o: %.c $(FLAGS)
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(UNIT_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+# The runner's arena and ThreadSanitizer want the same addresses: see there.
+TSAN_OBJ := $(if $(filter thread,$(SAN)),$(B)/test/tsan_arena.o)
+$(TSAN_OBJ): $(B)/%.o: %.c $(FLAGS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(UNIT_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+$(UNIT): $(UNIT_OBJ) $(TSAN_OBJ) $(UNIT_SHIM_OBJS) $(CORE)
+	$(say) LINK $@
+	$(Q)$(CC) -pthread $(LDFLAGS) $^ -lcriterion -ldl -o $@
+
+PRELOAD_OBJ := $(PRELOAD_SRC:%.c=$(B)/%.o)
+$(PRELOAD_OBJ): $(B)/%.o: %.c $(FLAGS)
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(PRELOAD_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+$(PRELOAD): $(PRELOAD_OBJ)
+	$(say) LINK $@
+	$(Q)$(CC) -pthread $(LDFLAGS) $^ -lcriterion -ldl -o $@
+
+# ---- test/posix: ordinary programs, run natively and under the preload ------
+
+# lib*.c is opened at run time by the program that tests dlopen, never linked.
+POSIX_SO  := $(patsubst %.c,$(B)/%.so,$(wildcard test/posix/lib*.c))
+POSIX_C   := $(patsubst %.c,$(B)/%, \
+               $(filter-out test/posix/lib%,$(wildcard test/posix/*.c)))
+POSIX_CXX := $(patsubst %.cc,$(B)/%,$(wildcard test/posix/*.cc))
+POSIX_RS  := $(patsubst %.rs,$(B)/%,$(wildcard test/posix/*.rs))
+ifeq ($(shell command -v $(RUSTC)),)
+ifneq ($(POSIX_RS),)
+$(info no $(RUSTC): test/posix/*.rs are left out)
+endif
+POSIX_RS :=
+endif
+POSIX := $(POSIX_SO) $(POSIX_C) $(POSIX_CXX) $(POSIX_RS)
+
+$(POSIX_SO): $(B)/%.so: %.c
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(POSIX_CFLAGS) -MF $@.d -shared -fPIC $< -o $@
+
+$(POSIX_C): $(B)/%: %.c
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(POSIX_CFLAGS) -MF $@.d $< $(POSIX_LIBS) -o $@
+
+$(POSIX_CXX): $(B)/%: %.cc
+	$(say) CXX $<
+	@mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++17 $(POSIX_CFLAGS) -MF $@.d $< $(POSIX_LIBS) -o $@
+
+$(POSIX_RS): $(B)/%: %.rs
+	$(say) RUSTC $<
+	@mkdir -p $(@D)
+	$(Q)MAKEFLAGS= $(RUSTC) -O --edition 2021 -o $@ $<
+
+# ---- Running the tests ------------------------------------------------------
+
+.PHONY: tests check check-all check-layers check-exports check-unit \
+        check-preload check-real model asan ubsan tsan clean install
+
+tests: all $(POSIX) $(if $(UNIT_SRC),$(UNIT)) $(if $(PRELOAD_SRC),$(PRELOAD))
+
+check: check-layers check-exports check-unit check-preload
+check-all: check model asan ubsan tsan check-real
+
+check-layers: all
+	$(Q)CC='$(CC)' scripts/check-layers $(B)
+
+check-exports: all
+	$(Q)CC='$(CC)' scripts/check-exports $(B)
+
+# Without address randomisation: the sanitizers of gcc 12 and clang 14 do not
+# know how far newer kernels scatter mappings.
+NORANDOM = $(if $(SAN),$(shell setarch -R true 2>/dev/null && echo setarch -R))
+# Leaks are off: the core keeps its Gs, Ms and stacks in pools for ever.  A
+# race has to end the test: the runner does not look at exit codes.
+SAN_ENV := ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+           TSAN_OPTIONS=halt_on_error=1
+check-unit: $(if $(UNIT_SRC),$(UNIT))
+	$(if $(UNIT_SRC),$(Q)$(if $(SAN),$(SAN_ENV)) $(NORANDOM) \
+	  $(UNIT) $(UNIT_ARGS),@echo 'no unit tests here')
+
+# The environment names the folders too, so that a test binary can be moved.
+check-preload: tests
+	$(if $(PRELOAD_SRC),$(Q)BUILD_DIR='$(abspath $(B))' SRC_DIR='$(CURDIR)' \
+	  $(PRELOAD) $(PRELOAD_ARGS),@echo 'no preload tests here')
+
+# scripts/demo compares real programs with and without the preload.  A script
+# in test/real runs one more program on $$SHIM and exits 0 if its result holds.
+check-real: all
+	$(Q)scripts/demo
+	$(Q)bad=0; for t in $(REAL); do \
+	  SHIM='$(abspath $(LIB))' timeout -k 5 120 $$t || \
+	    { echo "$$t failed"; bad=1; }; \
+	done; exit $$bad
+
+asan:
+	$(Q)$(MAKE) B=$(B)/asan SAN=address check-unit
+ubsan:
+	$(Q)$(MAKE) B=$(B)/ubsan SAN=undefined check-unit
+tsan:
+	$(Q)$(MAKE) B=$(B)/tsan SAN=thread \
+	  UNIT_SRC='$(wildcard $(TSAN_UNIT))' check-unit
+
+# ---- Models -----------------------------------------------------------------
+
+# A model proves its assertions and that it never stops half-way; if it has
+# named ltl properties, each of them too.  spin's exit status says nothing:
+# the proof is the line "errors: 0" in a search that was not cut short.
+PAN_CFLAGS ?= -O2 -w -DMEMLIM=3000 -DVECTORSZ=4096 -DCOLLAPSE
+PAN_ARGS   ?= -m2000000
+MODEL_OK   := $(MODELS:%.pml=$(B)/%.ok)
+
+model: $(MODEL_OK)
+	@echo '$(words $(MODEL_OK)) models hold: $(notdir $(basename $(MODELS)))'
+
+$(MODEL_OK): $(B)/%.ok: %.pml
+	$(say) SPIN $<
+	@rm -rf $(@:.ok=) && mkdir -p $(@:.ok=)
+	$(Q)cd $(@:.ok=) && $(SPIN) -a '$(abspath $<)' >log && \
+	$(CC) $(PAN_CFLAGS) -DSAFETY -DNOCLAIM -o safe pan.c && \
+	$(CC) $(PAN_CFLAGS) -o live pan.c && \
+	props=$$(sed -n 's/^ltl  *\([A-Za-z_0-9]*\).*/\1/p' '$(abspath $<)') && \
+	holds() { \
+	  "$$@" >log 2>&1; \
+	  if grep -q 'errors: 0' log && \
+	     ! grep -qE 'depth too small|out of memory|not completed' log; \
+	  then grep -E 'errors: 0|states, stored' log; \
+	  else cat log; echo '$<: does not hold:' "$$*"; return 1; fi; \
+	} && holds ./safe $(PAN_ARGS) && \
+	for p in $$props; do holds ./live $(PAN_ARGS) -a -f -N $$p || exit 1; done
+	@touch $@
+
+# ---- The rest ---------------------------------------------------------------
+
+install: $(LIB)
+	install -d $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(LIB) $(DESTDIR)$(PREFIX)/lib/libgmp_shim.so
+	install -m 755 scripts/gmp-run $(DESTDIR)$(PREFIX)/bin/gmp-run
+
+clean:
+	rm -rf $(B)
+
+-include $(ASM_OBJ:.o=.d) $(CORE_OBJ:.o=.d) $(SHIM_OBJ:.o=.d)
+-include $(UNIT_OBJ:.o=.d) $(PRELOAD_OBJ:.o=.d)
+-include $(addsuffix .d,$(POSIX_SO) $(POSIX_C) $(POSIX_CXX))

@@ -1,0 +1,190 @@
+/* core.h - the scheduler as shim/ sees it: the only header of core it includes.
+ *
+ * A G is a thread as the application sees it, an M a kernel thread, a P the
+ * right to run Gs. Nothing here knows a POSIX name. Functions return 0 or -E;
+ * times are absolute nanoseconds of the monotonic clock, NEVER is no deadline.
+ */
+#ifndef CORE_H
+#define CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NEVER INT64_MAX
+#define TLS_IE __attribute__((tls_model("initial-exec"), visibility("hidden")))
+
+struct g;
+
+/* Why a G waits; names in waitreasons[] (panic.c). */
+enum waitreason {
+	WAIT_NONE,
+	WAIT_SLEEP,
+	WAIT_MUTEX,
+	WAIT_COND,
+	WAIT_RWLOCK,
+	WAIT_BARRIER,
+	WAIT_SEM,
+	WAIT_ONCE,
+	WAIT_JOIN,
+	WAIT_FUTEX,
+	WAIT_NREASONS
+};
+
+/* What core needs from above and cannot have itself: libc's threads, clock and
+ * thread identities. Filled before schedinit; unit tests fill what they use. */
+struct corehooks {
+	/* Start a kernel thread that runs fn(arg) on [stack, stack + size), all
+	 * signals blocked. Called on the template thread only. 0 or -E. */
+	int (*thread_start)(void (*fn)(void *), void *arg, void *stack,
+			    size_t size);
+	/* Nanoseconds of CLOCK_MONOTONIC, without a system call. */
+	int64_t (*nanotime)(void);
+	/* Build a thread identity at the top of [lo, *hi); lowers *hi to its
+	 * lowest byte. Returns the thread pointer, 0 if memory ran out. */
+	uintptr_t (*identity_new)(uintptr_t lo, uintptr_t *hi, struct g *gp);
+	/* Make a used identity as good as new for its next thread. */
+	void (*identity_reset)(uintptr_t fs);
+	/* gp has left its stack for good: tell who joins it, or gfput it. Runs in
+	 * the next context with the M locked: must neither block nor allocate. */
+	void (*goexit0)(struct g *gp);
+	/* The kernel-thread state that the C library keeps for a thread (rseq
+	 * area, robust list) moves from thread pointer `from` to `to`. */
+	void (*mstate_move)(uintptr_t from, uintptr_t to);
+};
+extern struct corehooks corehooks __attribute__((visibility("hidden")));
+
+/* ---- options and output ------------------------------------------------- */
+
+#define OPTION_VERSION "0.1.0"
+struct options {
+#define OPTION(field, env, dflt, lo, hi, what) int64_t field;
+#define OPTION_WORD(field, env, what) int field;
+#include "core/option.def"
+#undef OPTION
+#undef OPTION_WORD
+};
+extern struct options options __attribute__((visibility("hidden")));
+/* Read every option through get(name) (a getenv); a bad value costs one line on
+ * stderr and leaves the default. */
+void optionsinit(const char *(*get)(const char *name));
+/* The settings in force, one line each, on stderr. */
+void optionsprint(void);
+
+/* Format to stderr without malloc, locks or errno: %s %d %u %x %p, l and ll
+ * taken. One write a call. */
+void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* A broken invariant or an impossible request: message, state dump, abort. */
+_Noreturn void throw(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2)));
+
+/* ---- life of the scheduler ----------------------------------------------- */
+
+/* True once Gs exist in this process; false again in a fork child. */
+extern bool schedstarted __attribute__((visibility("hidden")));
+/* Say whether user space may write the thread pointer itself. Returns has. */
+bool schedfsgsbase(bool has);
+/* Make the calling kernel thread the main G and start the Ms. 0 or -E. */
+int schedinit(void);
+/* In a fork child: forget every other thread; the caller goes on as a thread
+ * of no scheduler. Takes no lock and calls no libc. */
+void schedfork(void);
+/* Counts for the exit report: Gs ever made, most kernel threads, Ps. */
+void schedcounts(uint64_t *gs, uint32_t *ms, uint32_t *ps);
+/* Stop every P at its next scheduling point, for at most timeout ns; false (and
+ * nothing stopped) if one did not come. Nothing between the two calls libc. */
+bool stoptheworld(int64_t timeout);
+void starttheworld(void);
+/* Change the number of Ps; 0 or -E (EBUSY: the world would not stop). */
+int setmaxprocs(uint32_t n);
+
+/* ---- Gs -------------------------------------------------------------------- */
+
+/* The caller's G; made on the spot for a thread that core does not know. */
+struct g *getg(void);
+/* A fresh or recycled G with at least `stacksize` bytes of stack, guard
+ * included, or on the caller's own stack if stack is not 0. NULL: no memory.
+ * Not runnable yet. */
+struct g *gfget(uintptr_t stack, size_t stacksize, size_t guard);
+/* Make gp run fn() soon; the signal mask is inherited or given. */
+void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask);
+/* Leave this G for ever; goexit0 follows in the next context. */
+_Noreturn void goexit(void);
+/* Give a G that has exited back to the pool. Any M. */
+void gfput(struct g *gp);
+/* The thread pointer of the kernel thread itself, under whatever G. */
+uintptr_t mtp(void);
+/* Number of Gs that have not exited, main included. */
+uint32_t gcount(void);
+/* Let others run; returns at once if there are none. */
+void goyield(void);
+/* Thread pointer, number (unique for the process's life while the G lives, 1 is
+ * main) and stack bounds of a G. */
+uintptr_t gtp(const struct g *gp);
+uint32_t gid(const struct g *gp);
+void gstack(const struct g *gp, uintptr_t *lo, uintptr_t *hi);
+size_t gguard(const struct g *gp);
+/* The kernel thread that runs gp, 0 if none. A hint: it may move at once. */
+int gtid(const struct g *gp);
+/* Set the caller's signal mask in its G and its M; the old one in *old. */
+void gsigmask(int how, const uint64_t *set, uint64_t *old);
+/* What became of the caller's mask; kept in step by gsigmask. */
+uint64_t ggetsigmask(void);
+/* Interrupt gp's wait, if it waits interruptibly: it returns -EINTR. */
+void ginterrupt(struct g *gp);
+
+/* ---- the one blocking primitive ------------------------------------------- */
+
+/* How a wait begins: called with addr's queue locked. True: wait; false:
+ * semawait returns -EAGAIN. It may change the object. */
+typedef bool (*semacheck)(void *arg);
+
+struct semawait {
+	uintptr_t addr;		/* the key */
+	uint32_t mask;		/* matched by semawake's; 0 is none */
+	enum waitreason reason;
+	bool interruptible;	/* ginterrupt applies */
+	int64_t deadline;
+	semacheck check;	/* NULL: wait */
+	void *arg;
+	void (*unlock)(void *arg); /* after enqueueing, before parking; or NULL */
+	void *unlockarg;
+};
+/* Wait at an address. 0: woken; -EAGAIN: check said no; -ETIMEDOUT; -EINTR;
+ * else the value that semawake's pick gave (> 0). May park. */
+int semawait(const struct semawait *w);
+/* Wake up to n waiters of addr whose mask meets `mask`, oldest first. Returns
+ * how many. Never looks at the object. Any thread; not async-signal-safe. */
+uint32_t semawake(uintptr_t addr, uint32_t n, uint32_t mask);
+/* Wake nwake of addr, move up to nmove more to addr2; check as in semawait
+ * under both queues' locks. Woken plus moved, or -EAGAIN. */
+int64_t semarequeue(uintptr_t addr, uint32_t nwake, uintptr_t addr2,
+		    uint32_t nmove, semacheck check, void *arg);
+
+/* Decide with the queue in hand. pick is called with addr's queue locked; it
+ * takes waiters off with semanext/sematake and changes the object; those taken
+ * are woken, with the given results, after the lock is dropped. */
+struct semaq;
+void semapick(uintptr_t addr, void (*pick)(struct semaq *q, void *arg),
+	      void *arg);
+/* The mask of the oldest waiter not yet taken; false if there is none. */
+bool semafirst(struct semaq *q, uint32_t *mask);
+/* Take that oldest waiter; its semawait returns res (>= 0). */
+void sematake(struct semaq *q, int res);
+/* A waiter of this mask is still there. */
+bool semahas(struct semaq *q, uint32_t mask);
+/* Take the oldest waiter whose mask meets mask; false if none. */
+bool sematakemask(struct semaq *q, uint32_t mask, int res);
+
+/* True while spinning briefly for a lock may pay: another P runs. */
+bool canspin(void);
+
+/* ---- calls that block in the kernel ---------------------------------------- */
+
+/* Around a call that may block: the P can be taken meanwhile. Not nested. */
+void entersyscall(void);
+/* The same for one that surely blocks: the P is handed on at once. */
+void entersyscallblock(void);
+void exitsyscall(void);
+
+#endif

@@ -1,0 +1,253 @@
+/* gs.c - Gs by number, and the pools of dead ones.
+ *
+ * Why: struct g is never freed, so that an id, a dump and a debugger can always
+ *      find it. A dead G keeps its stack and its identity, warm: making an
+ *      identity costs some microseconds, cleaning a used one some 50 ns.
+ * Invariants: chunks is append-only (valid at every instant: a fork child uses it);
+ *      a G in a pool is Gdead and off its stack.
+ * Locks: a P's pool is its owner's; the global pools are under sched.lock.
+ */
+#include "core/runtime.h"
+
+#define CHUNKG 128
+#define NCHUNK (1u << 17) /* sixteen million Gs */
+#define BATCH (GFREEMAX / 2)
+
+static struct g *chunks[NCHUNK]; /* load_acquire: pairs with galloc */
+static struct mutex chunklock;
+
+/* The G of that id, NULL if there was never one. Any thread. Id 1, the main G, is
+ * made when first asked for. */
+struct g *gbyid(uint32_t id)
+{
+	struct g *chunk;
+
+	if (id / CHUNKG >= NCHUNK)
+		return NULL;
+	chunk = load_acquire(&chunks[id / CHUNKG]);
+	if (!chunk && id == 1) {
+		lock(&chunklock);
+		if (!chunks[0]) {
+			chunk = persistentalloc(CHUNKG * sizeof(*chunk));
+			store_release(&chunks[0], chunk);
+			if (sched.idgen < 1)
+				sched.idgen = 1;
+		}
+		chunk = chunks[0];
+		unlock(&chunklock);
+		if (chunk)
+			chunk[1].id = 1;
+	}
+	return chunk ? &chunk[id % CHUNKG] : NULL;
+}
+
+/* A G that never was, with a number of its own. NULL: no memory. Any thread. */
+struct g *galloc(void)
+{
+	struct g *chunk, *gp;
+	uint32_t id;
+
+	gbyid(1);
+	id = xadd(&sched.idgen, 1) + 1;
+	if (id / CHUNKG >= NCHUNK)
+		return NULL;
+	chunk = load_acquire(&chunks[id / CHUNKG]);
+	if (!chunk) {
+		lock(&chunklock);
+		chunk = chunks[id / CHUNKG];
+		if (!chunk) {
+			chunk = persistentalloc(CHUNKG * sizeof(*chunk));
+			store_release(&chunks[id / CHUNKG], chunk);
+		}
+		unlock(&chunklock);
+		if (!chunk)
+			return NULL;
+	}
+	gp = &chunk[id % CHUNKG];
+	gp->id = id;
+	gp->class = -1;
+	return gp;
+}
+
+static int classof(size_t size)
+{
+	int class = 0;
+
+	while (class < NCLASS && (1ul << (CLASS0 + class)) < size)
+		class++;
+	return class;
+}
+
+/* The class that pthread_create without attributes asks for: the one a P pools. */
+static int defaultclass(void)
+{
+	static int class = -1;
+
+	if (unlikely(class < 0))
+		class = classof((size_t)options.stack);
+	return class;
+}
+
+static struct g *poolget(int class)
+{
+	struct m *mp = acquirem();
+	struct p *pp = mp->p;
+	struct g *gp = NULL;
+
+	if (class < NCLASS && pp && class == defaultclass()) {
+		if (!pp->gfree && READ_ONCE(sched.nglist[class])) {
+			lock(&sched.lock);
+			while (pp->ngfree < BATCH && sched.gfree[class]) {
+				gp = sched.gfree[class];
+				sched.gfree[class] = gp->schedlink;
+				sched.nglist[class]--;
+				gp->schedlink = pp->gfree;
+				pp->gfree = gp;
+				pp->ngfree++;
+			}
+			unlock(&sched.lock);
+		}
+		gp = pp->gfree;
+		if (gp) {
+			pp->gfree = gp->schedlink;
+			pp->ngfree--;
+		}
+	} else if (class < NCLASS && READ_ONCE(sched.nglist[class])) {
+		lock(&sched.lock);
+		gp = sched.gfree[class];
+		if (gp) {
+			sched.gfree[class] = gp->schedlink;
+			sched.nglist[class]--;
+		}
+		unlock(&sched.lock);
+	}
+	releasem(mp);
+	return gp;
+}
+
+struct g *gfget(uintptr_t stack, size_t stacksize, size_t guard)
+{
+	/* on the caller's own stack only the identity is in the slot */
+	size_t size = stack ? 1ul << CLASS0 : stacksize;
+	struct g *gp;
+
+	guard = stack ? PAGE : (guard + PAGE - 1) & -PAGE;
+	if (guard == 0)
+		guard = PAGE; /* more than was asked for */
+	if (size > SIZE_MAX / 4 || guard > SIZE_MAX / 4)
+		return NULL;
+	gp = poolget(classof(size));
+	if (gp) {
+		stackguard(gp, guard);
+		corehooks.identity_reset(gp->sched.fs);
+	} else {
+		gp = galloc();
+		if (!gp || !stackalloc(gp, size, guard))
+			return NULL;
+		gp->idlo = gp->stackhi;
+		gp->sched.fs = corehooks.identity_new(gp->stacklo, &gp->idlo,
+						      gp);
+		if (!gp->sched.fs)
+			return NULL;
+	}
+	*(struct g **)(gp->sched.fs + ((uintptr_t)&tlsg - gettp())) = gp;
+	gp->status = Gidle;
+	gp->userstack = stack;
+	if (stack) {
+		gp->stacklo = stack;
+		gp->stackhi = stack + stacksize;
+	}
+	return gp;
+}
+
+void gfput(struct g *gp)
+{
+	struct m *mp;
+	struct p *pp;
+
+	if (gp->class < 0)
+		return; /* main's stack is the process's */
+	if (gp->userstack) {
+		gp->userstack = 0;
+		gp->stacklo = gp->slot + gp->guard;
+		gp->stackhi = gp->slot + (1ul << (CLASS0 + gp->class));
+	}
+	mp = acquirem();
+	pp = mp->p;
+	if (pp && gp->class == defaultclass()) {
+		gp->schedlink = pp->gfree;
+		pp->gfree = gp;
+		if (++pp->ngfree >= GFREEMAX) {
+			lock(&sched.lock);
+			while (pp->ngfree > BATCH) {
+				gp = pp->gfree;
+				pp->gfree = gp->schedlink;
+				pp->ngfree--;
+				gp->schedlink = sched.gfree[gp->class];
+				sched.gfree[gp->class] = gp;
+				sched.nglist[gp->class]++;
+			}
+			unlock(&sched.lock);
+		}
+	} else {
+		lock(&sched.lock);
+		gp->schedlink = sched.gfree[gp->class];
+		sched.gfree[gp->class] = gp;
+		sched.nglist[gp->class]++;
+		unlock(&sched.lock);
+	}
+	releasem(mp);
+}
+
+/* A P goes away: its pool to the global one. Holds sched.lock. */
+void gfreeflush(struct p *pp)
+{
+	while (pp->gfree) {
+		struct g *gp = pp->gfree;
+
+		pp->gfree = gp->schedlink;
+		gp->schedlink = sched.gfree[gp->class];
+		sched.gfree[gp->class] = gp;
+		sched.nglist[gp->class]++;
+	}
+	pp->ngfree = 0;
+}
+
+uint32_t gcount(void)
+{
+	return READ_ONCE(sched.ng);
+}
+
+uintptr_t gtp(const struct g *gp)
+{
+	return gp->sched.fs;
+}
+
+uint32_t gid(const struct g *gp)
+{
+	return gp->id;
+}
+
+void gstack(const struct g *gp, uintptr_t *lo, uintptr_t *hi)
+{
+	*lo = gp->stacklo;
+	*hi = gp->stackhi;
+}
+
+size_t gguard(const struct g *gp)
+{
+	return gp->userstack ? 0 : gp->guard;
+}
+
+int gtid(const struct g *gp)
+{
+	struct m *mp = READ_ONCE(((struct g *)gp)->sched.m);
+
+	return mp && READ_ONCE(((struct g *)gp)->sched.oncpu) ? mp->tid : 0;
+}
+
+/* In a fork child: whoever held the lock is gone. */
+void gsfork(void)
+{
+	chunklock.key = 0;
+}

@@ -1,0 +1,125 @@
+/* option.c - the settings: one table (option.def), read once. */
+#include "core/runtime.h"
+
+struct options options = {
+#define OPTION(field, env, dflt, lo, hi, what) .field = dflt,
+#define OPTION_WORD(field, env, what)
+#include "core/option.def"
+#undef OPTION
+#undef OPTION_WORD
+};
+
+static bool eq(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return *a == *b;
+}
+
+static bool startswith(const char *s, const char *prefix)
+{
+	while (*prefix)
+		if (*s++ != *prefix++)
+			return false;
+	return true;
+}
+
+/* A decimal number with an optional K, M or G; -1 if it is none. */
+static int64_t number(const char *s)
+{
+	int64_t v = 0;
+
+	if (!*s)
+		return -1;
+	for (; *s >= '0' && *s <= '9'; s++) {
+		if (v > INT64_MAX / 100)
+			return -1;
+		v = v * 10 + (*s - '0');
+	}
+	if (*s == 'K' || *s == 'k')
+		v <<= 10, s++;
+	else if (*s == 'M' || *s == 'm')
+		v <<= 20, s++;
+	else if (*s == 'G' || *s == 'g')
+		v <<= 30, s++;
+	return *s || v < 0 ? -1 : v;
+}
+
+static void bad(const char *env, const char *value, const char *accepted)
+{
+	print("gmp_shim: %s=%s is not accepted (%s); the default is used\n",
+	      env, value, accepted);
+}
+
+static void setnumber(int64_t *field, const char *env, const char *s,
+		      int64_t lo, int64_t hi)
+{
+	int64_t v = number(s);
+
+	if (v < lo || v > hi)
+		print("gmp_shim: %s=%s is not accepted (a number from %ld to "
+		      "%ld); the default is used\n",
+		      env, s, (long)lo, (long)hi);
+	else
+		*field = v;
+}
+
+/* GMP_SHIM_DEBUG: name=value, comma-separated. */
+static void parsedebug(const char *s)
+{
+	while (*s) {
+		char item[64];
+		size_t n = 0;
+
+		while (*s && *s != ',' && n < sizeof(item) - 1)
+			item[n++] = *s++;
+		item[n] = 0;
+		if (startswith(item, "schedtrace=") &&
+		    number(item + 11) >= 1 && number(item + 11) <= 3600000)
+			options.schedtrace = number(item + 11);
+		else
+			bad("GMP_SHIM_DEBUG", item,
+			    "schedtrace=N with N from 1 to 3600000");
+		while (*s && *s != ',')
+			s++;
+		if (*s == ',')
+			s++;
+	}
+}
+
+void optionsinit(const char *(*get)(const char *name))
+{
+	const char *s;
+
+#define OPTION(field, env, dflt, lo, hi, what)                                 \
+	{                                                                      \
+		const char *name = env;                                        \
+									       \
+		if (name && (s = get(name)))                                   \
+			setnumber(&options.field, name, s, lo, hi);            \
+	}
+#define OPTION_WORD(field, env, what)
+#include "core/option.def"
+#undef OPTION
+#undef OPTION_WORD
+	s = get("GMP_SHIM");
+	if (s && eq(s, "off"))
+		options.off = 1;
+	else if (s && !eq(s, "on") && *s)
+		bad("GMP_SHIM", s, "on, off");
+	s = get("GMP_SHIM_DEBUG");
+	if (s)
+		parsedebug(s);
+}
+
+void optionsprint(void)
+{
+#define OPTION(field, env, dflt, lo, hi, what)                                 \
+	print("gmp_shim: %s=%ld%s\n", env ? env : "GMP_SHIM_DEBUG:" #field,    \
+	      (long)options.field,                                             \
+	      options.field == (dflt) ? " (default)" : "");
+#define OPTION_WORD(field, env, what)
+#include "core/option.def"
+#undef OPTION
+#undef OPTION_WORD
+}

@@ -1,0 +1,31 @@
+/* os.h - the kernel as core sees it: raw calls, -E on error, no errno. */
+#ifndef CORE_OS_H
+#define CORE_OS_H
+
+#include "asm/x86_64/syscall.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGE 4096ul
+
+/* Sleep while *addr == val, until deadline (monotonic ns, INT64_MAX: none). */
+int futexsleep(uint32_t *addr, uint32_t val, int64_t deadline);
+void futexwakeup(uint32_t *addr, uint32_t n);
+void *sysreserve(size_t size);		 /* PROT_NONE; NULL on failure */
+void *sysalloc(size_t size);		 /* readable, zeroed; NULL on failure */
+void sysfree(void *p, size_t size);
+int64_t sysnanotime(void);		 /* CLOCK_MONOTONIC by system call */
+void usleep_raw(uint32_t us);
+int gettid_raw(void);
+void oswrite(const char *s, size_t n);	 /* to stderr */
+
+static inline int64_t nanotime(void);
+
+#include "core/core.h"
+static inline int64_t nanotime(void)
+{
+	return corehooks.nanotime ? corehooks.nanotime() : sysnanotime();
+}
+
+#endif

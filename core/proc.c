@@ -1,0 +1,910 @@
+/* proc.c - the scheduler: Gs are run by Ms that hold Ps.
+ *
+ * Terms. G: a thread as the application sees it. M: a kernel thread. P: the right
+ * to run Gs; there are sched.gomaxprocs. g0: an M's scheduling context, on the
+ * M's own stack with the M's own thread pointer. The algorithms are those of Go's
+ * proc.go; what differs is said here.
+ *
+ * Goal. Enough running Ms to use the Ps, and no more: a wake-up of an idle M costs
+ * microseconds and on a virtual machine tens of them, a G switch some 30 ns. One
+ * central queue does not scale; handing each readied G to an idle M thrashes; so:
+ * an M is woken when there is work and an idle P and no M is spinning already,
+ * where a spinning M is one that holds a P and looks for work. The waker of a G
+ * that will block at once (it did the last times: g->score) wakes nobody at all,
+ * since its own P runs the woken G next; sysmon mends a wrong guess.
+ *
+ * "Delicate dance". An M that stops spinning races with one that makes a G
+ * runnable. The submitter: queue the G, then (full fence) look at nmspinning. The
+ * spinner: give up its P, lower nmspinning, (full fence), then look at every queue
+ * again. Either the submitter sees the spinner gone and wakes another, or the
+ * spinner sees the G. needspinning: an M about to drop its P found none spinning
+ * though startm wanted a spinner but had no idle P: it spins instead.
+ *
+ * "Enqueued but not saved". A G that parks is visible to wakers, and on a run queue
+ * perhaps, before its registers are saved. The waker never looks: goready queues at
+ * once. gswitch saves, clears the G's oncpu, and only then waits (bounded) for the
+ * next G's oncpu: no two switches can wait for each other. Between enqueue and
+ * save a G runs no timers and wakes nobody but for a condition wait's unlock.
+ * m->locks stays above zero from before the enqueue until the next context drops
+ * it (afterswitch, or the loop on g0). What must not run on the leaving stack (an
+ * exit's last steps) the next context runs, see reap(). gobuf.m is written by
+ * gswitch after the wait: until then the leaving code still reads it.
+ * test/model/direct_switch.pml checks all this.
+ *
+ * Direct switch. A park with a G at hand switches to it without g0. It inherits the
+ * time slice (schedtick stays); every SCHEDTICKS-th goes through schedule() for
+ * timers, the global queue and the far end of the ring.
+ *
+ * P-less threads. A kernel thread that core did not make (libc's helpers, raw
+ * clone) or that has no scheduler (before the first pthread_create, after fork) is
+ * a G with an M of its own and no P: it parks on its M's note. See needm.
+ */
+#include "core/runtime.h"
+#include <errno.h>
+
+struct schedt sched;
+struct p *allp[MAXP];
+struct m m0;
+bool schedstarted;
+struct corehooks corehooks;
+__thread struct g *tlsg TLS_IE;
+
+/* ---- P: idle list, binding to an M --------------------------------------------- */
+
+/* Holds sched.lock. pp's queue is empty. */
+void pidleput(struct p *pp)
+{
+	pp->status = Pidle;
+	pp->m = NULL;
+	pp->link = sched.pidle;
+	sched.pidle = pp;
+	xadd(&sched.npidle, 1); /* full fence: see "Delicate dance" */
+}
+
+/* Holds sched.lock. NULL if no P is idle. */
+struct p *pidleget(void)
+{
+	struct p *pp = sched.pidle;
+
+	if (pp) {
+		sched.pidle = pp->link;
+		xadd(&sched.npidle, -1);
+		if (unlikely(sched.sysmonwait)) {
+			sched.sysmonwait = 0;
+			notewakeup(&sched.sysmonnote);
+		}
+	}
+	return pp;
+}
+
+/* As pidleget, for a caller that needs a P to look for work: without one, the next
+ * M to drop its P shall spin. Holds sched.lock. */
+static struct p *pidlegetspinning(void)
+{
+	struct p *pp = pidleget();
+
+	if (!pp)
+		WRITE_ONCE(sched.needspinning, 1);
+	return pp;
+}
+
+/* mp has no P and gets pp, which nobody has. */
+void acquirep(struct m *mp, struct p *pp)
+{
+	mp->p = pp;
+	WRITE_ONCE(pp->m, mp);
+	pp->readied = NULL;
+	WRITE_ONCE(pp->status, Prunning);
+	store_release(&mp->pstate, PS_HELD); /* pairs with retake's CAS */
+}
+
+/* The P that mp holds and now no longer does. On the M itself, in core. */
+struct p *releasep(struct m *mp)
+{
+	struct p *pp = mp->p;
+
+	mp->p = NULL;
+	WRITE_ONCE(mp->pstate, PS_NONE);
+	return pp;
+}
+
+/* The rest of acquirem: somebody has, or wants, this M's P; or it has none. */
+cold void acquirem_slow(struct m *mp)
+{
+	switch (READ_ONCE(mp->pstate)) {
+	case PS_RETAKING:
+		if (cas(&mp->pstate, PS_RETAKING, PS_HELD))
+			return; /* we run: sysmon gives up */
+		__attribute__((fallthrough)); /* it was faster */
+	case PS_TAKEN:
+		releasep(mp);
+		__attribute__((fallthrough));
+	case PS_NONE:
+		if (mp->locks > 1 || READ_ONCE(sched.npidle) == 0)
+			return;
+		lock(&sched.lock);
+		struct p *pp = READ_ONCE(sched.gcwaiting) ? NULL : pidleget();
+		unlock(&sched.lock);
+		if (pp)
+			acquirep(mp, pp);
+		return;
+	default: /* in a system call, or foreign: no P to use */
+		return;
+	}
+}
+
+/* ---- M: start, stop, make -------------------------------------------------------- */
+
+static void mput(struct m *mp)
+{
+	mp->schedlink = sched.midle;
+	sched.midle = mp;
+	WRITE_ONCE(sched.nmidle, sched.nmidle + 1);
+}
+
+static struct m *mget(void)
+{
+	struct m *mp = sched.midle;
+
+	if (mp) {
+		sched.midle = mp->schedlink;
+		WRITE_ONCE(sched.nmidle, sched.nmidle - 1);
+	}
+	return mp;
+}
+
+/* A new M, on the list of all. Any thread. */
+struct m *allocm(void)
+{
+	struct m *mp = NULL;
+
+	lock(&sched.lock);
+	if (sched.freem) {
+		mp = sched.freem;
+		sched.freem = mp->schedlink;
+		unlock(&sched.lock);
+		return mp;
+	}
+	unlock(&sched.lock);
+	mp = persistentalloc(sizeof(*mp));
+	if (!mp)
+		throw("allocm: out of memory");
+	lock(&sched.lock);
+	if (sched.nm >= MAXM) {
+		unlock(&sched.lock);
+		throw("more than %d kernel threads are blocked in calls; "
+		      "the program would need that many natively, too",
+		      MAXM);
+	}
+	mp->id = ++sched.nm;
+	mp->rand = mp->id * 2654435761u | 1;
+	mp->procfd = -1;
+	mp->g0 = &mp->g0store;
+	mp->alllink = sched.allm;
+	store_release(&sched.allm, mp); /* pairs with walkers of allm */
+	unlock(&sched.lock);
+	return mp;
+}
+
+/* Run Gs on pp (NULL: an idle one, if any) with an idle M, else with one that the
+ * template thread makes. spinning: the caller has counted it in nmspinning. */
+void startm(struct p *pp, bool spinning)
+{
+	struct m *mp;
+
+	lock(&sched.lock);
+	if (!pp) {
+		pp = sched.gcwaiting ? NULL : pidleget();
+		if (!pp) {
+			unlock(&sched.lock);
+			if (spinning)
+				xadd(&sched.nmspinning, -1);
+			return;
+		}
+	}
+	mp = mget();
+	if (!mp) {
+		/* the template thread runs it; the P is marked as spinning by
+		 * its readied word, nobody else looks at it until then */
+		pp->link = sched.wantm;
+		pp->readied = spinning ? (struct g *)1 : NULL;
+		sched.wantm = pp;
+		unlock(&sched.lock);
+		notewakeup(&sched.templatenote);
+		return;
+	}
+	if (sched.nmidle == 0) {
+		sched.wantspare = 1;
+		notewakeup(&sched.templatenote);
+	}
+	unlock(&sched.lock);
+	mp->spinning = spinning;
+	mp->nextp = pp;
+	notewakeup(&mp->park);
+}
+
+/* A P has lost its M: give it to another one if there is anything to do with it. */
+void handoffp(struct p *pp)
+{
+	int64_t when;
+
+	if (!runqempty(pp) || READ_ONCE(sched.runqsize)) {
+		startm(pp, false);
+		return;
+	}
+	/* no spinning M, no idle P: somebody must look for work on others */
+	if (READ_ONCE(sched.nmspinning) + READ_ONCE(sched.npidle) == 0 &&
+	    cas(&sched.nmspinning, 0, 1)) {
+		WRITE_ONCE(sched.needspinning, 0);
+		startm(pp, true);
+		return;
+	}
+	lock(&sched.lock);
+	if (sched.gcwaiting) {
+		pidleput(pp);
+		if (--sched.stopwait == 0)
+			notewakeup(&sched.stopnote);
+		unlock(&sched.lock);
+		return;
+	}
+	if (sched.runqsize) {
+		unlock(&sched.lock);
+		startm(pp, false);
+		return;
+	}
+	when = READ_ONCE(pp->when0);
+	pidleput(pp);
+	unlock(&sched.lock);
+	if (when != NEVER)
+		pollbreak(when);
+}
+
+/* Something became runnable: one more M should look, unless one does. */
+void wakep(void)
+{
+	struct p *pp;
+
+	/* the CAS is the submitter's full fence, see "Delicate dance" */
+	if (READ_ONCE(sched.nmspinning) != 0 || !cas(&sched.nmspinning, 0, 1))
+		return;
+	lock(&sched.lock);
+	pp = sched.gcwaiting ? NULL : pidlegetspinning();
+	unlock(&sched.lock);
+	if (!pp) {
+		xadd(&sched.nmspinning, -1);
+		return;
+	}
+	startm(pp, true);
+}
+
+/* Sleep until startm brings a P. On g0, without a P. */
+void stopm(struct m *mp)
+{
+	msetmask(mp, ~0ul); /* sysmon's M takes the signals meanwhile */
+	lock(&sched.lock);
+	mput(mp);
+	unlock(&sched.lock);
+	notesleep(&mp->park);
+	acquirep(mp, mp->nextp);
+	mp->nextp = NULL;
+}
+
+/* ---- looking for work ---------------------------------------------------------------- */
+
+static void becomespinning(struct m *mp)
+{
+	mp->spinning = true;
+	xadd(&sched.nmspinning, 1);
+	WRITE_ONCE(sched.needspinning, 0);
+}
+
+/* mp has found work: if it was the last that looked, another must. */
+static void resetspinning(struct m *mp)
+{
+	mp->spinning = false;
+	if (xadd(&sched.nmspinning, -1) == 0)
+		throw("resetspinning: nmspinning below 0");
+	if (READ_ONCE(sched.npidle))
+		wakep();
+}
+
+static uint32_t gcd(uint32_t a, uint32_t b)
+{
+	while (b) {
+		uint32_t t = a % b;
+
+		a = b;
+		b = t;
+	}
+	return a;
+}
+
+/* Work or due timers of other Ps, in random co-prime order, four rounds; runnext
+ * only in the last. */
+static struct g *stealwork(struct m *mp, struct p *pp, int64_t now)
+{
+	uint32_t n = READ_ONCE(sched.gomaxprocs);
+
+	for (int round = 0; round < 4; round++) {
+		uint32_t pos = fastrand(mp) % n, inc = fastrand(mp) % n + 1;
+
+		while (gcd(inc, n) != 1)
+			inc = inc % n + 1;
+		for (uint32_t i = 0; i < n; i++, pos = (pos + inc) % n) {
+			struct p *victim = allp[pos];
+			struct g *gp;
+
+			if (READ_ONCE(sched.gcwaiting))
+				return NULL;
+			if (victim == pp)
+				continue;
+			if (round == 3) {
+				runtimers(mp, victim, now);
+				if ((gp = runqget(pp, false)))
+					return gp;
+			}
+			gp = runqsteal(pp, victim, round == 3);
+			if (gp)
+				return gp;
+		}
+	}
+	return NULL;
+}
+
+/* The queues once more, by an M that has just given up its P: one of the two sides
+ * of the "Delicate dance". True: it has a P again and should look. */
+static bool recheck(struct m *mp)
+{
+	struct p *pp = NULL;
+	bool work = READ_ONCE(sched.runqsize) != 0;
+
+	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs) && !work; i++)
+		work = !runqempty(allp[i]);
+	if (!work)
+		return false;
+	lock(&sched.lock);
+	if (!sched.gcwaiting)
+		pp = pidlegetspinning();
+	unlock(&sched.lock);
+	if (!pp)
+		return false;
+	acquirep(mp, pp);
+	becomespinning(mp);
+	return true;
+}
+
+/* Sleep until the earliest timer, as the only M that does, or until pollbreak.
+ * True: it slept and has a P again. */
+static bool pollsleep(struct m *mp)
+{
+	int64_t when = timersearliest();
+	uint32_t key = load_acquire(&sched.pollkey); /* pairs with pollbreak */
+	struct p *pp;
+
+	if (when == NEVER || !cas(&sched.polluntil, 0, when))
+		return false;
+	/* timers that came before polluntil was visible */
+	when = timersearliest();
+	WRITE_ONCE(sched.polluntil, when);
+	if (when != NEVER) {
+		msetmask(mp, ~0ul);
+		futexsleep(&sched.pollkey, key, when);
+	}
+	WRITE_ONCE(sched.polluntil, 0);
+	lock(&sched.lock);
+	pp = sched.gcwaiting ? NULL : pidleget();
+	unlock(&sched.lock);
+	if (!pp)
+		return false;
+	acquirep(mp, pp);
+	return true;
+}
+
+/* There is a timer for `when`: somebody must be awake by then. Any M. */
+void pollbreak(int64_t when)
+{
+	int64_t until = __atomic_load_n(&sched.polluntil, __ATOMIC_SEQ_CST);
+
+	if (until) {
+		if (when < until) {
+			xadd(&sched.pollkey, 1); /* pairs with pollsleep */
+			futexwakeup(&sched.pollkey, 1);
+		}
+	} else if (READ_ONCE(sched.npidle)) {
+		wakep(); /* nobody sleeps for timers: one shall */
+	}
+}
+
+/* The world is being stopped: drop the P and sleep. */
+static void gcstopm(struct m *mp)
+{
+	struct p *pp;
+
+	if (mp->spinning) {
+		mp->spinning = false;
+		xadd(&sched.nmspinning, -1);
+	}
+	lock(&sched.lock);
+	pp = releasep(mp);
+	runqdrain(pp);
+	pidleput(pp);
+	if (--sched.stopwait == 0)
+		notewakeup(&sched.stopnote);
+	unlock(&sched.lock);
+	stopm(mp);
+}
+
+/* Without a P: nothing local to look at. */
+static struct g *fromglobal(struct p *pp, uint32_t max)
+{
+	struct g *gp;
+
+	if (READ_ONCE(sched.runqsize) == 0)
+		return NULL;
+	lock(&sched.lock);
+	gp = globrunqget(pp, max);
+	unlock(&sched.lock);
+	return gp;
+}
+
+/* What this P already has, or the global queue has for it. */
+static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
+{
+	struct g *gp = NULL;
+	bool fair = pp->switchtick % SCHEDTICKS == 0;
+
+	runtimers(mp, pp, now);
+	if (fair || pp->preempt)
+		gp = fromglobal(pp, 1);
+	pp->preempt = false;
+	if (!gp)
+		gp = runqget(pp, fair);
+	if (!gp)
+		gp = fromglobal(pp, 0);
+	return gp;
+}
+
+/* Nothing found: give the P up. A G if one came meanwhile; NULL: look again, with
+ * the P in mp->p; the M may have slept in between. */
+static struct g *goidle(struct m *mp)
+{
+	struct p *pp = mp->p;
+	struct g *gp;
+
+	lock(&sched.lock);
+	if (sched.gcwaiting) {
+		unlock(&sched.lock);
+		return NULL;
+	}
+	if (sched.runqsize) {
+		gp = globrunqget(pp, 0);
+		unlock(&sched.lock);
+		return gp;
+	}
+	if (!mp->spinning && sched.needspinning) {
+		becomespinning(mp); /* see "Delicate dance" */
+		unlock(&sched.lock);
+		return NULL;
+	}
+	releasep(mp);
+	pidleput(pp);
+	unlock(&sched.lock);
+	if (mp->spinning) {
+		mp->spinning = false;
+		xadd(&sched.nmspinning, -1); /* full fence before recheck */
+		if (recheck(mp))
+			return NULL;
+	}
+	if (!pollsleep(mp))
+		stopm(mp);
+	return NULL;
+}
+
+/* A runnable G, sleeping if need be. On g0 with a P; returns with one. */
+static struct g *findrunnable(struct m *mp)
+{
+	for (;;) {
+		struct p *pp = mp->p;
+		struct g *gp;
+		int64_t now;
+
+		if (READ_ONCE(sched.gcwaiting)) {
+			gcstopm(mp);
+			continue;
+		}
+		now = READ_ONCE(pp->when0) == NEVER && !mp->spinning ?
+			      0 :
+			      nanotime();
+		gp = findlocal(mp, pp, now);
+		if (gp)
+			return gp;
+		/* at most half of the busy Ps' number look at once */
+		if (mp->spinning ||
+		    2 * READ_ONCE(sched.nmspinning) <
+			    READ_ONCE(sched.gomaxprocs) -
+				    READ_ONCE(sched.npidle)) {
+			if (!mp->spinning)
+				becomespinning(mp);
+			gp = stealwork(mp, pp, nanotime());
+			if (gp)
+				return gp;
+		}
+		gp = goidle(mp);
+		if (gp)
+			return gp;
+	}
+}
+
+/* ---- switching ------------------------------------------------------------------------- */
+
+/* The last steps of a G whose stack this M has just left. */
+static void reap(struct m *mp)
+{
+	struct g *gp = mp->dead;
+
+	mp->dead = NULL;
+	gp->sched.m = NULL;
+	corehooks.goexit0(gp);
+}
+
+/* First thing of a G that gswitch has just resumed. */
+static inline void afterswitch(struct g *gp)
+{
+	struct m *mp = gp->sched.m;
+
+	mp->curg = gp;
+	WRITE_ONCE(gp->status, Grunning);
+	if (unlikely(mp->dead))
+		reap(mp);
+	if (unlikely(gp->sigmask != mp->sigmask))
+		msetmask(mp, gp->sigmask);
+	if (unlikely(gp->flags))
+		stackcheck(gp);
+	releasem(mp);
+}
+
+/* Leave gp for next (NULL: for g0's schedule()). Returns when gp runs again. */
+static inline void switchaway(struct m *mp, struct g *gp, struct g *next)
+{
+	struct gobuf *g0 = &mp->g0->sched;
+
+	if (unlikely(mp->locks != 1))
+		throw("switchaway: m->locks is %u", mp->locks);
+	mp->switchto = next;
+	gswitch(&gp->sched, next ? &next->sched : g0, g0, mp);
+	afterswitch(gp);
+}
+
+/* The G for a direct switch from pp, NULL to go through schedule(). */
+static inline struct g *directnext(struct m *mp, struct p *pp)
+{
+	if (!pp || ++pp->switchtick % SCHEDTICKS == 0 ||
+	    READ_ONCE(pp->preempt) || READ_ONCE(sched.gcwaiting))
+		return NULL;
+	(void)mp;
+	return runqget(pp, false);
+}
+
+/* Learn whether the G that curg woke is still there to be run by this P: then
+ * waking an idle M for it was, or would have been, for nothing. */
+static inline void learn(struct p *pp, struct g *gp)
+{
+	if (pp && pp->readied) {
+		if (READ_ONCE(pp->runnext) != pp->readied)
+			gp->score = 0;
+		else if (gp->score < 3)
+			gp->score++;
+		pp->readied = NULL;
+	}
+}
+
+/* Park the calling G, which is Gwaiting and in a queue; returns when it was made
+ * ready. mp is acquired and is released. A foreign thread sleeps on its note. */
+void gopark(struct m *mp)
+{
+	struct g *gp = curg(), *next;
+	struct p *pp;
+
+	if (unlikely(gp->foreign)) {
+		notesleep(&mp->park);
+		WRITE_ONCE(gp->status, Grunning);
+		releasem(mp);
+		return;
+	}
+	pp = mp->p;
+	learn(pp, gp);
+	next = directnext(mp, pp);
+	if (unlikely(next == gp)) { /* woken already, by itself */
+		WRITE_ONCE(gp->status, Grunning);
+		releasem(mp);
+		return;
+	}
+	switchaway(mp, gp, next);
+}
+
+/* Make runnable a G that waits, or never ran. mp is acquired. */
+void goready(struct m *mp, struct g *gp)
+{
+	struct p *pp;
+	bool alone;
+
+	if (unlikely(gp->foreign)) {
+		notewakeup(&((struct m *)gp->sched.m)->park);
+		return;
+	}
+	WRITE_ONCE(gp->status, Grunnable);
+	pp = mp->p;
+	if (unlikely(!pp)) {
+		lock(&sched.lock);
+		globrunqput(gp);
+		unlock(&sched.lock);
+		wakep();
+		return;
+	}
+	alone = !READ_ONCE(pp->runnext) &&
+		READ_ONCE(pp->runqhead) == pp->runqtail;
+	runqput(pp, gp, true);
+	if (alone) {
+		pp->readied = gp;
+		/* on g0 this P looks at its queue next; see also learn() */
+		if (!mp->curg || mp->curg->score >= 2)
+			return;
+	}
+	fullfence(); /* the G is queued before nmspinning is read: the dance */
+	if (READ_ONCE(sched.npidle))
+		wakep();
+}
+
+/* goready for a list linked by schedlink, in that order. */
+void goreadylist(struct m *mp, struct g *list)
+{
+	if (list && !list->schedlink) {
+		goready(mp, list);
+		return;
+	}
+	while (list) {
+		struct g *gp = list;
+		struct p *pp = mp->p;
+
+		list = gp->schedlink;
+		if (gp->foreign || !pp) {
+			goready(mp, gp);
+			continue;
+		}
+		WRITE_ONCE(gp->status, Grunnable);
+		runqput(pp, gp, false);
+		if (!list && READ_ONCE(sched.npidle))
+			wakep();
+	}
+}
+
+/* Cannot use the P to run gp now: the queue of everybody. */
+static void gorequeue(struct g *gp)
+{
+	lock(&sched.lock);
+	globrunqput(gp);
+	unlock(&sched.lock);
+}
+
+/* Wait for a P, in the global queue. mp is acquired and is released. */
+void gowaitp(struct m *mp)
+{
+	struct g *gp = curg();
+
+	WRITE_ONCE(gp->status, Grunnable);
+	gorequeue(gp);
+	switchaway(mp, gp, NULL);
+}
+
+void goyield(void)
+{
+	struct m *mp = acquirem();
+	struct g *gp = curg(), *next;
+	struct p *pp = mp->p;
+
+	if (unlikely(gp->foreign)) {
+		releasem(mp);
+		RAW(__NR_sched_yield);
+		return;
+	}
+	if (unlikely(!pp || READ_ONCE(sched.gcwaiting))) {
+		gowaitp(mp);
+		return;
+	}
+	learn(pp, gp);
+	if (++pp->switchtick % SCHEDTICKS == 0) {
+		if (runqempty(pp) && READ_ONCE(sched.runqsize) == 0 &&
+		    READ_ONCE(pp->when0) == NEVER) {
+			releasem(mp);
+			RAW(__NR_sched_yield); /* others may need the CPU */
+			return;
+		}
+		gowaitp(mp);
+		return;
+	}
+	next = runqget(pp, true);
+	if (!next) {
+		releasem(mp);
+		return;
+	}
+	WRITE_ONCE(gp->status, Grunnable);
+	runqput(pp, gp, false);
+	switchaway(mp, gp, next);
+}
+
+void goexit(void)
+{
+	struct m *mp = acquirem();
+	struct g *gp = curg(), *next;
+	struct p *pp = mp->p;
+
+	WRITE_ONCE(gp->status, Gdead);
+	sigmaskcount(gp->sigmask, -1);
+	xadd(&sched.ng, -1);
+	mp->dead = gp;
+	if (pp)
+		pp->readied = NULL;
+	next = directnext(mp, pp);
+	mp->switchto = next;
+	gswitch(&gp->sched, next ? &next->sched : &mp->g0->sched,
+		&mp->g0->sched, mp);
+	throw("goexit: a dead G runs");
+}
+
+/* First function of every G: the frame below the application's start routine. */
+static void gomain(void)
+{
+	struct g *gp = curg();
+
+	afterswitch(gp);
+	gp->startfn();
+	throw("gomain: the start routine returned");
+}
+
+void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
+{
+	struct m *mp = acquirem();
+	uintptr_t hi = gp->userstack ? gp->stackhi : gp->idlo;
+
+	gobufinit(&gp->sched, hi, gp->sched.fs, gomain);
+	gp->startfn = fn;
+	gp->sigmask = sigmask;
+	gp->score = 0;
+	gp->interrupted = false;
+	sigmaskcount(sigmask, 1);
+	xadd(&sched.ng, 1);
+	xadd(&sched.nginit, 1);
+	goready(mp, gp);
+	releasem(mp);
+}
+
+/* ---- the loop on g0 ---------------------------------------------------------------------- */
+
+/* gswitch fell back to g0: its G is still being left by another M, which the
+ * kernel may have descheduled. Let somebody have it later. */
+static void requeuebusy(struct m *mp)
+{
+	gorequeue(mp->switchto);
+	RAW(__NR_sched_yield);
+}
+
+/* An M that lost its P: it runs Gs again when it gets one. */
+static void needp(struct m *mp)
+{
+	struct p *pp;
+
+	lock(&sched.lock);
+	pp = sched.gcwaiting ? NULL : pidleget();
+	unlock(&sched.lock);
+	if (pp)
+		acquirep(mp, pp);
+	else
+		stopm(mp);
+}
+
+/* An M's life, on g0, with m->locks 1 throughout. Never returns. */
+void schedloop(void)
+{
+	struct m *mp = curg()->sched.m;
+	struct gobuf *g0 = &mp->g0->sched;
+
+	for (;;) {
+		struct g *gp;
+
+		mp->curg = NULL;
+		if (mp->dead)
+			reap(mp);
+		if (!mp->p)
+			needp(mp);
+		gp = findrunnable(mp);
+		if (mp->spinning)
+			resetspinning(mp);
+		WRITE_ONCE(mp->p->schedtick, mp->p->schedtick + 1);
+		mp->p->switchtick++;
+		mp->switchto = gp;
+		if (gswitch(g0, &gp->sched, g0, mp))
+			requeuebusy(mp);
+	}
+}
+
+/* The thread function of an M other than m0: its own stack is g0's. */
+void mstart(void *arg)
+{
+	struct m *mp = arg;
+	struct g *g0 = mp->g0;
+
+	g0->sched.m = mp;
+	g0->sched.fs = gettp();
+	g0->sched.oncpu = 1;
+	tlsg = g0;
+	mp->sigmask = ~0ul;
+	mp->locks = 1;
+	mp->pstate = PS_NONE;
+	mp->tid = gettid_raw();
+	mopenproc(mp);
+	if (mp->nextp) {
+		acquirep(mp, mp->nextp);
+		mp->nextp = NULL;
+	} else {
+		stopm(mp);
+	}
+	schedloop();
+}
+
+/* ---- P-less threads ------------------------------------------------------------------------ */
+
+/* The G of a kernel thread that core did not make. It keeps its own thread
+ * pointer, runs when the kernel wants, and parks on its M's note. */
+struct g *needm(void)
+{
+	struct g *gp;
+	struct m *mp;
+	int tid = gettid_raw();
+	bool main = tid == (int)RAW(__NR_getpid) && !schedstarted;
+
+	mp = main ? &m0 : allocm();
+	gp = main ? gbyid(1) : galloc();
+	if (!gp)
+		throw("needm: out of memory");
+	mp->pstate = PS_FOREIGN;
+	mp->locks = 0;
+	mp->tid = tid;
+	mp->curg = gp;
+	mp->p = NULL;
+	gp->sched.m = mp;
+	gp->sched.fs = gettp();
+	gp->sched.oncpu = 1;
+	gp->foreign = true;
+	gp->class = -1;
+	gp->status = Grunning;
+	RAW(__NR_rt_sigprocmask, 0, NULL, &mp->sigmask, 8);
+	gp->sigmask = mp->sigmask;
+	tlsg = gp;
+	return gp;
+}
+
+bool canspin(void)
+{
+	struct m *mp = acquirem();
+	struct p *pp = mp->p;
+	bool can = pp && sched.gomaxprocs > 1 && !pp->preempt &&
+		   READ_ONCE(sched.npidle) + READ_ONCE(sched.nmspinning) + 1 <
+			   sched.gomaxprocs &&
+		   !READ_ONCE(pp->runnext) &&
+		   READ_ONCE(pp->runqhead) == pp->runqtail;
+
+	releasem(mp);
+	return can;
+}
+
+uintptr_t mtp(void)
+{
+	struct m *mp = getg()->sched.m;
+
+	return mp->g0 ? mp->g0->sched.fs : getg()->sched.fs;
+}
+
+struct g *getg(void)
+{
+	return likely(tlsg) ? tlsg : needm();
+}

@@ -1,0 +1,212 @@
+/* runq.c - the run queue of a P and the global one.
+ *
+ * Why: as Go's. A ring that its owner fills without atomic read-modify-writes and
+ *      from which thieves take half, with runnext before it: the G that was just
+ *      woken and runs next on the same P.
+ * Invariants: 1. only the owner P writes runqtail and the slots;
+ *      2. head <= tail <= head + RUNQ; slots [head, tail) are valid;
+ *      3. whoever moves runqhead by CAS owns the slots it passed.
+ * Order: runqtail store-release in runqput pairs with its load-acquire in
+ *      runqgrab; the CAS on runqhead (release) with runqput's load-acquire, so
+ *      that a slot is not refilled before the thief has read it.
+ * Locks: the ring has none; the global queue is guarded by sched.lock.
+ */
+#include "core/runtime.h"
+
+/* Move half of a full ring and gp to the global queue. Owner P only. */
+static bool runqputslow(struct p *pp, struct g *gp, uint32_t h, uint32_t t)
+{
+	struct g *batch[RUNQ / 2 + 1];
+	uint32_t n = (t - h) / 2;
+
+	for (uint32_t i = 0; i < n; i++)
+		batch[i] = pp->runq[(h + i) % RUNQ];
+	if (!cas(&pp->runqhead, h, h + n)) /* release: commits the taking */
+		return false;
+	batch[n] = gp;
+	lock(&sched.lock);
+	for (uint32_t i = 0; i <= n; i++)
+		globrunqput(batch[i]);
+	unlock(&sched.lock);
+	return true;
+}
+
+/* Put gp on pp's queue; with next in the runnext place, whose G is kicked to the
+ * tail. Owner P only. */
+void runqput(struct p *pp, struct g *gp, bool next)
+{
+	if (next) {
+		/* thieves take runnext by CAS, so exchange */
+		gp = xchg(&pp->runnext, gp);
+		if (!gp)
+			return;
+	}
+	for (;;) {
+		uint32_t h = load_acquire(&pp->runqhead); /* with thieves' CAS */
+		uint32_t t = pp->runqtail;
+
+		if (t - h < RUNQ) {
+			WRITE_ONCE(pp->runq[t % RUNQ], gp);
+			/* release: makes the slot visible to runqgrab */
+			store_release(&pp->runqtail, t + 1);
+			return;
+		}
+		if (runqputslow(pp, gp, h, t))
+			return;
+	}
+}
+
+/* The next G of pp or NULL; with fair the ring comes before runnext, so that two
+ * Gs which wake each other cannot starve it. Owner P only. */
+struct g *runqget(struct p *pp, bool fair)
+{
+	struct g *next = READ_ONCE(pp->runnext);
+
+	if (next && !fair && cas(&pp->runnext, next, NULL))
+		return next;
+	for (;;) {
+		uint32_t h = load_acquire(&pp->runqhead); /* with thieves' CAS */
+		uint32_t t = pp->runqtail;
+		struct g *gp;
+
+		if (t == h)
+			break;
+		gp = READ_ONCE(pp->runq[h % RUNQ]);
+		if (cas(&pp->runqhead, h, h + 1)) /* release: see runqput */
+			return gp;
+	}
+	if (fair) {
+		next = READ_ONCE(pp->runnext);
+		if (next && cas(&pp->runnext, next, NULL))
+			return next;
+	}
+	return NULL;
+}
+
+/* No G on pp's queue. Any M. Consistent although runqput moves Gs from runnext to
+ * the tail: the tail is read again after runnext. */
+bool runqempty(struct p *pp)
+{
+	for (;;) {
+		uint32_t h = load_acquire(&pp->runqhead);
+		uint32_t t = load_acquire(&pp->runqtail);
+		struct g *next = load_acquire(&pp->runnext);
+
+		if (t == load_acquire(&pp->runqtail))
+			return h == t && !next;
+	}
+}
+
+/* Copy half of victim's ring into batch (a ring with tail bt). Any M. With
+ * stealnext and nothing else there, its runnext: only after 3 us, because a G
+ * that is woken is mostly run at once by the waker's P, and ours would tear the
+ * pair apart. */
+static uint32_t runqgrab(struct p *victim, struct g **batch, uint32_t bt,
+			 bool stealnext)
+{
+	for (;;) {
+		uint32_t h = load_acquire(&victim->runqhead); /* with consumers */
+		uint32_t t = load_acquire(&victim->runqtail); /* with runqput */
+		uint32_t n = t - h;
+
+		n -= n / 2;
+		if (n == 0) {
+			struct g *next;
+
+			if (!stealnext)
+				return 0;
+			next = READ_ONCE(victim->runnext);
+			if (!next)
+				return 0;
+			if (READ_ONCE(victim->status) == Prunning)
+				usleep_raw(3);
+			if (!cas(&victim->runnext, next, NULL))
+				continue;
+			batch[bt % RUNQ] = next;
+			return 1;
+		}
+		if (n > RUNQ / 2)
+			continue; /* h and t are of different moments */
+		for (uint32_t i = 0; i < n; i++)
+			batch[(bt + i) % RUNQ] =
+				READ_ONCE(victim->runq[(h + i) % RUNQ]);
+		if (cas(&victim->runqhead, h, h + n)) /* release: commits */
+			return n;
+	}
+}
+
+/* Steal from victim into pp; returns one of the Gs, NULL if there was none.
+ * Owner of pp only. */
+struct g *runqsteal(struct p *pp, struct p *victim, bool stealnext)
+{
+	uint32_t t = pp->runqtail;
+	uint32_t n = runqgrab(victim, pp->runq, t, stealnext);
+	struct g *gp;
+
+	if (n == 0)
+		return NULL;
+	n--;
+	gp = pp->runq[(t + n) % RUNQ];
+	if (n > 0)
+		store_release(&pp->runqtail, t + n); /* with runqgrab */
+	return gp;
+}
+
+/* Append to the global queue. Holds sched.lock. */
+void globrunqput(struct g *gp)
+{
+	gp->schedlink = NULL;
+	if (sched.runqtail)
+		sched.runqtail->schedlink = gp;
+	else
+		sched.runqhead = gp;
+	sched.runqtail = gp;
+	WRITE_ONCE(sched.runqsize, sched.runqsize + 1);
+}
+
+static struct g *globpop(void)
+{
+	struct g *gp = sched.runqhead;
+
+	sched.runqhead = gp->schedlink;
+	if (!sched.runqhead)
+		sched.runqtail = NULL;
+	WRITE_ONCE(sched.runqsize, sched.runqsize - 1);
+	return gp;
+}
+
+/* A fair share of the global queue, at most max (0: half a ring): one is
+ * returned, the others go to pp's ring. Holds sched.lock. Owner P only. */
+struct g *globrunqget(struct p *pp, uint32_t max)
+{
+	uint32_t n = sched.runqsize;
+	struct g *gp;
+
+	if (n == 0)
+		return NULL;
+	n = n / sched.gomaxprocs + 1;
+	if (n > sched.runqsize)
+		n = sched.runqsize;
+	if (max && n > max)
+		n = max;
+	if (n > RUNQ / 2)
+		n = RUNQ / 2;
+	gp = globpop();
+	while (--n > 0) {
+		/* the ring may be fuller than half: never runqputslow here, it
+		 * would take sched.lock again */
+		if (pp->runqtail - load_acquire(&pp->runqhead) >= RUNQ)
+			break;
+		runqput(pp, globpop(), false);
+	}
+	return gp;
+}
+
+/* Everything on pp's queue to the global one. Holds sched.lock; nobody runs pp. */
+void runqdrain(struct p *pp)
+{
+	struct g *gp;
+
+	while ((gp = runqget(pp, true)))
+		globrunqput(gp);
+}

@@ -1,0 +1,339 @@
+/* runtime.h - core's private structures: G, M, P, sched, and who may touch what.
+ *
+ * LOCK ORDER (take left before right; a lock not named is a leaf):
+ *	semabucket (two: by address) < timers < sched.lock < allocation
+ * All are struct mutex (lock_futex.c), held for a few hundred instructions with
+ * m->locks above zero, never across a park or a call into libc.
+ *
+ * THE M'S P. m->pstate says who may use m->p:
+ *	HELD      the M, while m->locks > 0; sysmon may try to take it otherwise
+ *	SYSCALL   nobody (it is in m->oldp); the M may take it back (CAS to HELD)
+ *	RETAKING  sysmon is about to take it, from an M in SYSCALL or from one that
+ *	          sleeps in a call we did not see; the M's next acquirem or
+ *	          exitsyscall cancels that (CAS to HELD), else sysmon commits (CAS
+ *	          to TAKEN). An M already in core keeps its P: sysmon sees locks
+ *	TAKEN     sysmon has taken it; the M notices at its next acquirem
+ *	NONE      there is no P. FOREIGN: and there never will be
+ * No fence is needed in acquirem between raising locks and reading pstate: sysmon
+ * commits only after /proc showed the M off the CPU, and being switched out and
+ * in again orders the M's later loads after sysmon's store of RETAKING. The model
+ * test/model/retake.pml checks this.
+ */
+#ifndef CORE_RUNTIME_H
+#define CORE_RUNTIME_H
+
+#include "asm/asm.h"
+#include "core/atomic.h"
+#include "core/core.h"
+#include "core/os.h"
+
+#define MAXP 256	     /* most Ps; options.maxprocs is bounded by it */
+#define MAXM 10000	     /* as Go: beyond that the program is in trouble */
+#define RUNQ 256	     /* ring of a P; a power of two */
+#define GFREEMAX 64	     /* dead Gs a P keeps hot */
+#define NCLASS 33	     /* stack size classes, 32 KiB << class */
+#define CLASS0 15	     /* log2 of the smallest slot */
+#define SCHEDTICKS 61	     /* every so many switches, look at everything */
+
+/* ---- locks and notes (lock_futex.c) ---------------------------------------- */
+
+struct mutex {
+	uint32_t key;		/* 0 free, 1 locked, 2 locked and waited for */
+};
+void lock(struct mutex *l);
+void unlock(struct mutex *l);
+
+/* One-shot event: one sleeper, one waker, cleared by the sleeper. */
+struct note {
+	uint32_t key;		/* 0 clear, 1 woken; futex word */
+};
+void notesleep(struct note *n);		 /* until woken; clears it */
+bool notetsleep(struct note *n, int64_t deadline); /* false: deadline passed */
+void notewakeup(struct note *n);
+
+/* ---- G ------------------------------------------------------------------------ */
+
+enum gstatus {
+	Gidle,		/* made, never run: owned by who made it */
+	Grunnable,	/* on a run queue, or in the hands of who took it off */
+	Grunning,	/* owned by the M whose curg it is */
+	Gwaiting,	/* in a sema queue; the waker makes it Grunnable */
+	Gdead,		/* exited; its identity and stack wait for the next */
+};
+
+struct timer {
+	int64_t when;		/* guarded by pp->timerlock */
+	uint32_t idx;		/* place in the heap + 1; 0: not in one */
+	uint32_t seq;		/* gp->waitseq this timer is for */
+	struct p *pp;		/* whose heap; changes only while idx is 0 */
+};
+
+/* g->flags, tested once a switch (afterswitch) */
+#define GF_UNGUARDED 1u		/* no guard page: check the canary */
+
+struct g {
+	/* the switch */
+	struct gobuf sched;
+	uint32_t status;	/* enum gstatus; see there for who may write */
+	uint32_t flags;
+	struct g *schedlink;	/* run queue, free list: owner of the list */
+	uint64_t sigmask;	/* owner G writes */
+
+	/* waiting: guarded by the lock of the bucket of waitaddr */
+	uintptr_t waitaddr;	/* 0: in no queue */
+	struct g *semnext;	/* next address of the bucket (first waiter only) */
+	struct g *waitlink;	/* next waiter of this address */
+	struct g *waittail;	/* last waiter of this address (first only) */
+	uint32_t waitmask;
+	uint32_t waitseq;	/* counts waits; tells a stale timer */
+	int32_t waitres;	/* what semawait returns */
+	uint8_t waitreason;
+	bool interruptible;
+	bool interrupted;	/* ginterrupt came while it ran */
+	uint8_t score;		/* 0..3: how sure it blocks after a wake-up */
+	struct timer timer;
+
+	/* constant from gfget to gfput */
+	uint32_t id;
+	void (*startfn)(void);
+	int8_t class;		/* stack size class; -1: the main G's, foreign */
+	bool foreign;		/* kernel thread with no P (see proc.c, needm) */
+	uintptr_t slot;		/* its memory: [slot, slot + size of class) */
+	uintptr_t idlo;		/* lowest byte of the identity in the slot */
+	uintptr_t stacklo, stackhi;
+	size_t guard;		/* bytes of guard at slot */
+	uintptr_t userstack;	/* the caller's own stack, or 0 */
+};
+
+/* ---- M ------------------------------------------------------------------------ */
+
+enum pstate { PS_HELD, PS_SYSCALL, PS_RETAKING, PS_TAKEN, PS_NONE, PS_FOREIGN };
+
+struct m {
+	/* hot: owner only, but pstate (see the top) */
+	uint32_t locks;		/* > 0: in core; sysmon may look, not touch */
+	uint32_t pstate;
+	struct p *p;		/* NULL: none, or in a system call */
+	struct p *oldp;		/* in a system call: the P it had, or has */
+	struct g *curg;		/* NULL on g0 */
+	struct g *dead;		/* exited G whose stack this M has just left */
+	struct g *switchto;	/* G that gswitch may find still being left */
+	uint64_t sigmask;	/* what the kernel has for this thread */
+	bool spinning;		/* counted in sched.nmspinning */
+	uint32_t rand;
+	struct g *g0;
+
+	/* set before the note is woken, read after */
+	struct p *nextp;
+	struct note park;
+
+	/* guarded by sched.lock */
+	struct m *schedlink;	/* idle list */
+	struct m *alllink;	/* append-only list of all Ms: load_acquire */
+	uint32_t id;
+
+	/* sysmon only, but tid (set once) */
+	int32_t tid;
+	int procfd;		/* /proc/self/task/TID/syscall, or -1 */
+	struct g g0store;
+};
+
+/* ---- P ------------------------------------------------------------------------ */
+
+enum pstatus { Pidle, Prunning, Pdead };
+
+struct p {
+	/* owner M writes, thieves read: see runq.c */
+	uint32_t runqhead cacheline;
+	uint32_t runqtail;
+	struct g *runnext;
+	struct g *runq[RUNQ];
+
+	/* owner only */
+	uint32_t schedtick cacheline; /* every schedule(); sysmon reads */
+	uint32_t switchtick;	      /* every switch, direct ones too */
+	uint32_t syscalltick;	      /* every exitsyscall */
+	struct g *readied;	      /* woken into runnext by curg, not yet run */
+	struct g *gfree;	      /* dead Gs of the default class */
+	uint32_t ngfree;
+	bool preempt;		      /* others want this P: no direct switch */
+
+	uint32_t id;
+	uint32_t status;	/* guarded by sched.lock */
+	struct p *link;		/* idle list, by sched.lock */
+	struct m *m;		/* who holds it; sysmon reads */
+
+	/* sysmon only */
+	uint32_t sysmontick;
+	int64_t sysmonwhen;
+
+	/* guarded by timerlock; ntimers and when0 read by anybody as hints */
+	struct mutex timerlock cacheline;
+	struct timer **heap;
+	uint32_t ntimers, heapcap;
+	int64_t when0;		/* earliest, NEVER if none */
+};
+
+/* ---- sched --------------------------------------------------------------------- */
+
+struct schedt {
+	struct mutex lock;
+	/* guarded by lock */
+	struct m *midle;
+	struct p *pidle;
+	struct g *runqhead, *runqtail;
+	struct p *wantm;	/* Ps that wait for the template thread's M */
+	struct g *gfree[NCLASS];
+	uint32_t nglist[NCLASS];
+	struct m *freem;	/* foreign Ms whose thread has ended */
+	uint32_t nm;		/* Ms ever made */
+	struct m *allm;
+
+	/* written under lock, read anywhere as hints (seq_cst where said) */
+	uint32_t runqsize;
+	uint32_t npidle cacheline;
+	uint32_t nmidle;
+	uint32_t nmspinning;	/* see "Delicate dance" in proc.c */
+	uint32_t needspinning;	/* see "Delicate dance" in proc.c */
+	uint32_t gomaxprocs;
+	uint32_t gcwaiting;	/* the world is being stopped */
+	uint32_t stopwait;	/* Ps still to stop; by lock */
+	struct note stopnote;
+
+	/* the one M that sleeps for the earliest timer (proc.c, pollsleep) */
+	uint32_t polling cacheline; /* 1: an M sleeps in pollsleep */
+	int64_t polluntil;
+	uint32_t pollkey;	/* futex word: bumped to end that sleep */
+
+	uint32_t ng;		/* Gs that live, main included */
+	uint64_t nginit;	/* Gs ever started */
+	uint32_t idgen;
+	int64_t starttime;
+
+	/* sysmon and the template thread */
+	uint32_t sysmonwait;	/* 1: sysmon sleeps until a P is in use again */
+	struct note sysmonnote;
+	struct note templatenote;
+	uint32_t wantspare;
+	bool unseen;		/* an unseen block was found lately */
+	/* signals: how many Gs block each; see gsigmask */
+	uint32_t nblock[64];
+	uint64_t recvmask;	/* what sysmon's M carries */
+	uint32_t recvgen, recvack;
+};
+
+extern struct schedt sched __attribute__((visibility("hidden")));
+extern struct p *allp[MAXP] __attribute__((visibility("hidden")));
+extern struct m m0 __attribute__((visibility("hidden")));
+extern __thread struct g *tlsg TLS_IE;
+
+/* ---- the M: enter and leave core ---------------------------------------------- */
+
+struct g *needm(void);
+cold void acquirem_slow(struct m *mp);
+
+static inline struct g *curg(void)
+{
+	return tlsg;
+}
+
+/* Enter core: the returned M and its P (m->p; NULL if it has none) are the
+ * caller's until releasem. Nests. */
+static inline struct m *acquirem(void)
+{
+	struct g *gp = tlsg;
+	struct m *mp;
+
+	if (unlikely(!gp))
+		gp = needm();
+	mp = gp->sched.m;
+	mp->locks++;
+	barrier(); /* locks before pstate: see the top of this file */
+	if (unlikely(READ_ONCE(mp->pstate) != PS_HELD))
+		acquirem_slow(mp);
+	return mp;
+}
+
+static inline void releasem(struct m *mp)
+{
+	barrier();
+	mp->locks--;
+}
+
+static inline uint32_t fastrand(struct m *mp)
+{
+	mp->rand ^= mp->rand << 13;
+	mp->rand ^= mp->rand >> 17;
+	mp->rand ^= mp->rand << 5;
+	return mp->rand;
+}
+
+/* ---- runq.c ---------------------------------------------------------------------- */
+void runqput(struct p *pp, struct g *gp, bool next);
+struct g *runqget(struct p *pp, bool fair);
+bool runqempty(struct p *pp);
+struct g *runqsteal(struct p *pp, struct p *victim, bool stealnext);
+void globrunqput(struct g *gp);		/* holds sched.lock */
+struct g *globrunqget(struct p *pp, uint32_t max); /* holds sched.lock */
+void runqdrain(struct p *pp);		/* all to the global queue; holds sched.lock */
+
+/* ---- proc.c ---------------------------------------------------------------------- */
+void gopark(struct m *mp);
+void goready(struct m *mp, struct g *gp);
+void goreadylist(struct m *mp, struct g *list);	/* linked by schedlink */
+void wakep(void);
+void startm(struct p *pp, bool spinning);
+void handoffp(struct p *pp);
+void pidleput(struct p *pp);		/* holds sched.lock */
+struct p *pidleget(void);		/* holds sched.lock */
+void acquirep(struct m *mp, struct p *pp);
+struct p *releasep(struct m *mp);
+void stopm(struct m *mp);
+void pollbreak(int64_t when);
+void mstart(void *mp);
+_Noreturn void schedloop(void);
+void gowaitp(struct m *mp);
+struct m *allocm(void);
+
+/* ---- sched.c: start, stop the world, number of Ps */
+void schedtemplate(void *arg);
+
+/* ---- timer.c ---------------------------------------------------------------------- */
+void timeradd(struct p *pp, struct timer *t, int64_t when, uint32_t seq);
+void timerdel(struct timer *t);
+int64_t runtimers(struct m *mp, struct p *pp, int64_t now); /* next deadline */
+int64_t timersearliest(void);
+void timersmove(struct p *from, struct p *to);
+
+/* ---- sema.c ------------------------------------------------------------------------ */
+void semainit(void);
+void semtimeout(struct m *mp, struct g *gp, uint32_t seq);
+
+/* ---- stack.c ------------------------------------------------------------------------ */
+bool stackalloc(struct g *gp, size_t size, size_t guard);
+void stackfree(struct g *gp);
+void stackguard(struct g *gp, size_t guard);
+void *persistentalloc(size_t size);
+void stackcheck(struct g *gp);
+void stackfork(void);
+
+/* ---- gs.c --------------------------------------------------------------------------- */
+struct g *galloc(void);
+struct g *gbyid(uint32_t id);
+void gsfork(void);
+void gfreeflush(struct p *pp);	/* holds sched.lock */
+
+/* ---- sysmon.c ----------------------------------------------------------------------- */
+void sysmon(void *mp);
+void schedtraceline(int64_t now);
+uint32_t cpucount(void);
+void mopenproc(struct m *mp);
+struct p *retake(struct p *pp);
+bool msleeps(struct m *mp);
+
+/* ---- signal masks (sigmask.c) --------------------------------------------------------- */
+void msetmask(struct m *mp, uint64_t mask);
+void sigmaskcount(uint64_t mask, int n);
+void sigreceiver(struct m *mp);
+
+#endif

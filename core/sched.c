@@ -1,0 +1,307 @@
+/* sched.c - the scheduler as a whole: start, number of Ps, stopping the world, and
+ * what a fork child keeps.
+ *
+ * Start: (1) the template thread, through the C library, so that libc leaves its
+ *      single-threaded modes before the first G runs; it makes all other Ms because
+ *      it alone is in a known state: no G's identity, no lock, no signals;
+ *      (2) g0 of m0, with an identity of its own: the main TCB is the main G's from
+ *      now on; (3) the Ps; (4) sysmon.
+ * Fork: a child has one thread and calls no libc here. It drops every queue, bucket
+ *      and pool, and keeps what is valid at every instant: Gs by number, the
+ *      regions of stacks, and the Ms' stacks, which are never unmapped.
+ */
+#include "core/runtime.h"
+#include <errno.h>
+
+#define M_STACK (256 * 1024ul)
+#define SPARES 1 /* idle Ms ahead of need: sysmon must never wait for one */
+
+/* Start fn(mp) on a kernel thread with a stack of ours. On the template thread, or
+ * before the scheduler runs. */
+static int startthread(void (*fn)(void *), struct m *mp)
+{
+	char *stack = sysalloc(M_STACK);
+
+	if (!stack)
+		return -ENOMEM;
+	return corehooks.thread_start(fn, mp, stack, M_STACK);
+}
+
+static void startM(struct p *pp)
+{
+	struct m *mp = allocm();
+	int err;
+
+	mp->nextp = pp;
+	if (pp) {
+		mp->spinning = pp->readied != NULL;
+		pp->readied = NULL;
+	}
+	err = startthread(mstart, mp);
+	if (err)
+		throw("cannot start a kernel thread (error %d); %u run", -err,
+		      sched.nm);
+}
+
+/* The template thread: makes Ms for Ps that wait for one, and a spare. */
+void schedtemplate(void *arg)
+{
+	struct m *mp = arg;
+
+	mp->pstate = PS_FOREIGN;
+	mp->tid = gettid_raw();
+	mp->sigmask = ~0ul;
+	tlsg = mp->g0;
+	mp->g0->sched.m = mp;
+	mp->g0->sched.fs = gettp();
+	for (;;) {
+		struct p *pp;
+		bool spare;
+
+		lock(&sched.lock);
+		pp = sched.wantm;
+		if (pp)
+			sched.wantm = pp->link;
+		spare = sched.wantspare && sched.nmidle < SPARES;
+		if (!pp)
+			sched.wantspare = 0;
+		unlock(&sched.lock);
+		if (pp || spare)
+			startM(pp);
+		else
+			notesleep(&sched.templatenote);
+	}
+}
+
+/* ---- number of Ps --------------------------------------------------------------- */
+
+static struct p *allocp(uint32_t id)
+{
+	struct p *pp = persistentalloc(sizeof(*pp));
+
+	if (!pp)
+		throw("procresize: out of memory");
+	pp->id = id;
+	pp->status = Pdead;
+	pp->when0 = NEVER;
+	return pp;
+}
+
+/* Set the number of Ps. The world is stopped, or not yet started. All Ps come out
+ * idle. Holds sched.lock unless it is not yet started. */
+static void procresize(uint32_t n)
+{
+	uint32_t old = sched.gomaxprocs;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (!allp[i])
+			store_release(&allp[i], allocp(i));
+	for (uint32_t i = n; i < old; i++) {
+		struct p *pp = allp[i];
+
+		runqdrain(pp);
+		gfreeflush(pp);
+		timersmove(pp, allp[0]);
+		pp->status = Pdead;
+	}
+	sched.pidle = NULL;
+	sched.npidle = 0;
+	WRITE_ONCE(sched.gomaxprocs, n);
+	for (uint32_t i = n; i-- > 0;)
+		pidleput(allp[i]);
+}
+
+/* Take the P of an M that is in a system call, seen or unseen, and asleep. */
+static void stopblocked(void)
+{
+	for (uint32_t i = 0; i < sched.gomaxprocs; i++) {
+		struct p *pp = retake(allp[i]);
+
+		if (!pp)
+			continue;
+		lock(&sched.lock);
+		runqdrain(pp);
+		pidleput(pp);
+		sched.stopwait--;
+		unlock(&sched.lock);
+	}
+}
+
+static struct mutex stoplock; /* one stopper at a time */
+
+bool stoptheworld(int64_t timeout)
+{
+	struct m *mp = acquirem();
+	int64_t until = nanotime() + timeout;
+	bool stopped;
+
+	lock(&stoplock);
+	if (READ_ONCE(sched.gcwaiting)) {
+		unlock(&stoplock);
+		releasem(mp);
+		return false;
+	}
+	lock(&sched.lock);
+	sched.stopnote.key = 0;
+	sched.stopwait = sched.gomaxprocs - sched.npidle;
+	if (mp->p) {
+		runqdrain(mp->p);
+		pidleput(releasep(mp));
+		sched.stopwait--;
+	}
+	WRITE_ONCE(sched.gcwaiting, 1);
+	unlock(&sched.lock);
+	unlock(&stoplock);
+	for (;;) {
+		stopblocked();
+		lock(&sched.lock);
+		stopped = sched.stopwait == 0;
+		unlock(&sched.lock);
+		if (stopped || nanotime() > until)
+			break;
+		notetsleep(&sched.stopnote, nanotime() + 100000);
+	}
+	if (!stopped)
+		starttheworld();
+	releasem(mp);
+	return stopped;
+}
+
+void starttheworld(void)
+{
+	struct m *mp = acquirem();
+	uint32_t n;
+
+	lock(&sched.lock);
+	WRITE_ONCE(sched.gcwaiting, 0);
+	sched.stopwait = 0;
+	n = sched.npidle;
+	unlock(&sched.lock);
+	acquirem_slow(mp); /* a P for the caller, if it can have one */
+	/* every P may find work in the global queue; an M without finds out */
+	while (n-- > 0)
+		startm(NULL, false);
+	releasem(mp);
+}
+
+int setmaxprocs(uint32_t n)
+{
+	if (n < 1 || n > MAXP)
+		return -EINVAL;
+	if (!stoptheworld(10000000))
+		return -EBUSY;
+	lock(&sched.lock);
+	procresize(n);
+	unlock(&sched.lock);
+	starttheworld();
+	return 0;
+}
+
+/* ---- start ------------------------------------------------------------------------- */
+
+/* m0's g0: a stack and an identity of its own. */
+static int initm0(void)
+{
+	uintptr_t lo = (uintptr_t)sysalloc(M_STACK), hi;
+	struct g *g0 = &m0.g0store;
+	uintptr_t fs;
+
+	if (!lo)
+		return -ENOMEM;
+	hi = lo + M_STACK;
+	fs = corehooks.identity_new(lo, &hi, g0);
+	if (!fs)
+		return -ENOMEM;
+	*(struct g **)(fs + ((uintptr_t)&tlsg - gettp())) = g0;
+	gobufinit(&g0->sched, hi, fs, schedloop);
+	g0->sched.m = &m0;
+	g0->stacklo = lo;
+	g0->stackhi = hi;
+	m0.g0 = g0;
+	m0.tid = gettid_raw();
+	m0.id = 0;
+	m0.rand = 0x9e3779b9;
+	mopenproc(&m0);
+	return 0;
+}
+
+bool schedfsgsbase(bool has)
+{
+	asm_fsgsbase = has;
+	return has;
+}
+
+int schedinit(void)
+{
+	struct g *gp = getg();
+	struct m *template;
+	int err;
+
+	if (gp->sched.m != &m0)
+		return -EAGAIN; /* a foreign thread cannot become main */
+	template = allocm();
+	err = startthread(schedtemplate, template);
+	if (!err)
+		err = initm0();
+	if (err)
+		return -EAGAIN;
+	corehooks.mstate_move(gp->sched.fs, m0.g0->sched.fs);
+	sched.starttime = nanotime();
+	procresize(options.maxprocs ? (uint32_t)options.maxprocs : cpucount());
+	m0.sigmask = 0;
+	RAW(__NR_rt_sigprocmask, 0, NULL, &m0.sigmask, 8);
+	gp->sigmask = m0.sigmask;
+	sigmaskcount(gp->sigmask, 1);
+	sched.ng = 1;
+	gp->foreign = false;
+	m0.curg = gp;
+	lock(&sched.lock);
+	acquirep(&m0, pidleget());
+	sched.wantspare = 1;
+	unlock(&sched.lock);
+	store_release(&schedstarted, true);
+	err = startthread(sysmon, allocm());
+	if (err)
+		throw("cannot start sysmon (error %d)", -err);
+	notewakeup(&sched.templatenote);
+	return 0;
+}
+
+/* ---- fork ---------------------------------------------------------------------------- */
+
+void schedfork(void)
+{
+	struct g *gp = tlsg;
+	uint32_t idgen = sched.idgen;
+	uint64_t nginit = sched.nginit;
+
+	if (!gp)
+		return;
+	for (struct m *mp = sched.allm; mp; mp = mp->alllink)
+		if (mp->procfd >= 0)
+			RAW(__NR_close, mp->procfd);
+	if (m0.procfd >= 0)
+		RAW(__NR_close, m0.procfd);
+	stoplock.key = 0;
+	stackfork();
+	gsfork();
+	sched = (struct schedt){ .idgen = idgen, .nginit = nginit };
+	semainit();
+	for (uint32_t i = 0; i < MAXP && allp[i]; i++) {
+		allp[i] = NULL; /* its memory is not worth the locks */
+	}
+	m0 = (struct m){ .pstate = PS_FOREIGN, .tid = gettid_raw(),
+			 .procfd = -1, .curg = gp };
+	gp->sched.m = &m0;
+	gp->foreign = true;
+	gp->waitaddr = 0;
+	gp->timer.idx = 0;
+	schedstarted = false;
+}
+
+void schedcounts(uint64_t *gs, uint32_t *ms, uint32_t *ps)
+{
+	*gs = sched.nginit;
+	*ms = sched.nm + 1;
+	*ps = sched.gomaxprocs;
+}

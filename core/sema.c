@@ -1,0 +1,313 @@
+/* sema.c - wait queues keyed by address: the one blocking primitive.
+ *
+ * Why: a futex in user space. Every POSIX object is a few atomic words in the
+ *      application's own memory over this; there is no table of objects and no
+ *      allocation, since a G waits for one thing at a time and carries the node.
+ * Invariants: 1. a bucket chains the first waiter of each of its addresses by
+ *      semnext; that one chains the others by waitlink and knows the last;
+ *      2. gp->waitaddr is 0 exactly when gp is in no queue;
+ *      3. whoever takes a G off a queue, under the bucket's lock, wakes it: there
+ *      is one waker a wait;
+ *      4. a waker never looks at the object, which may be gone once its releasing
+ *      operation is done; pick functions run before that operation.
+ * Locks: the bucket's; two (semarequeue) in address order. Timers inside.
+ * See: "Enqueued but not saved" in proc.c for what may run between unlock and
+ *      park.
+ */
+#include "core/runtime.h"
+#include <errno.h>
+
+#define NBUCKET 8192 /* 512 KiB, touched as used: chains of ~120 at a million Gs */
+
+static struct bucket {
+	struct mutex lock;
+	struct g *first;
+} cacheline buckets[NBUCKET];
+
+struct semaq {
+	struct bucket *b;
+	uintptr_t addr;
+	struct g *taken, **tail; /* by schedlink */
+};
+
+static struct bucket *bucketof(uintptr_t addr)
+{
+	return &buckets[(addr * 0x9e3779b97f4a7c15ul) >> 51];
+}
+
+/* In a fork child: nobody waits any more. */
+void semainit(void)
+{
+	for (uint32_t i = 0; i < NBUCKET; i++)
+		if (buckets[i].first || buckets[i].lock.key)
+			buckets[i] = (struct bucket){ 0 };
+}
+
+/* The link that points to addr's first waiter; *link is NULL if none. */
+static struct g **findaddr(struct bucket *b, uintptr_t addr)
+{
+	struct g **link = &b->first;
+
+	while (*link && (*link)->waitaddr != addr)
+		link = &(*link)->semnext;
+	return link;
+}
+
+static void enqueue(struct bucket *b, struct g *gp, uintptr_t addr)
+{
+	struct g *first = *findaddr(b, addr);
+
+	gp->waitaddr = addr;
+	gp->waitlink = NULL;
+	if (first) {
+		first->waittail->waitlink = gp;
+		first->waittail = gp;
+	} else {
+		gp->waittail = gp;
+		gp->semnext = b->first;
+		b->first = gp;
+	}
+}
+
+/* Take gp, the waiter after prev (NULL: the first) of *link's address, off. */
+static void dequeue(struct g **link, struct g *prev, struct g *gp)
+{
+	struct g *first = *link;
+
+	if (prev) {
+		prev->waitlink = gp->waitlink;
+		if (first->waittail == gp)
+			first->waittail = prev;
+	} else if (gp->waitlink) {
+		struct g *next = gp->waitlink;
+
+		next->semnext = gp->semnext;
+		next->waittail = gp->waittail;
+		*link = next;
+	} else {
+		*link = gp->semnext;
+	}
+	gp->waitlink = gp->semnext = NULL;
+	WRITE_ONCE(gp->waitaddr, 0);
+}
+
+/* Take gp off the queue it is in, if it waits and is in wait number seq (0: any).
+ * gp's bucket can change meanwhile (semarequeue), so look again under its lock. */
+static bool takeoff(struct g *gp, uint32_t seq, int res, bool interrupt)
+{
+	for (;;) {
+		uintptr_t addr = load_acquire(&gp->waitaddr); /* hint */
+		struct bucket *b;
+		struct g **link, *prev = NULL, *p;
+
+		if (!addr)
+			return false;
+		b = bucketof(addr);
+		lock(&b->lock);
+		if (gp->waitaddr != addr) {
+			unlock(&b->lock);
+			continue;
+		}
+		if ((seq && gp->waitseq != seq) ||
+		    (interrupt && !gp->interruptible)) {
+			unlock(&b->lock);
+			return false;
+		}
+		link = findaddr(b, addr);
+		for (p = *link; p != gp; p = p->waitlink)
+			prev = p;
+		dequeue(link, prev, gp);
+		gp->waitres = res;
+		unlock(&b->lock);
+		return true;
+	}
+}
+
+/* A deadline has passed. Any M. */
+void semtimeout(struct m *mp, struct g *gp, uint32_t seq)
+{
+	if (takeoff(gp, seq, -ETIMEDOUT, false))
+		goready(mp, gp);
+}
+
+void ginterrupt(struct g *gp)
+{
+	struct m *mp = acquirem();
+
+	/* seq_cst: pairs with semawait, which is in the queue first and reads
+	 * this flag then; one of the two sees the other */
+	__atomic_store_n(&gp->interrupted, true, __ATOMIC_SEQ_CST);
+	if (takeoff(gp, 0, -EINTR, true))
+		goready(mp, gp);
+	releasem(mp);
+}
+
+int semawait(const struct semawait *w)
+{
+	struct m *mp = acquirem();
+	struct g *gp = curg();
+	struct bucket *b = bucketof(w->addr);
+	bool timed = w->deadline != NEVER;
+
+	lock(&b->lock);
+	if (w->check && !w->check(w->arg)) {
+		unlock(&b->lock);
+		releasem(mp);
+		return -EAGAIN;
+	}
+	gp->waitseq++;
+	if (gp->waitseq == 0)
+		gp->waitseq = 1; /* 0 is "any" in takeoff */
+	gp->waitmask = w->mask ? w->mask : ~0u;
+	gp->waitres = 0;
+	gp->waitreason = (uint8_t)w->reason;
+	gp->interruptible = w->interruptible;
+	/* before it is in the queue: the waker makes it Grunnable */
+	WRITE_ONCE(gp->status, Gwaiting);
+	enqueue(b, gp, w->addr);
+	unlock(&b->lock);
+	if (timed && !gp->foreign)
+		timeradd(mp->p ? mp->p : allp[0], &gp->timer, w->deadline,
+			 gp->waitseq);
+	if (w->interruptible &&
+	    __atomic_load_n(&gp->interrupted, __ATOMIC_SEQ_CST) &&
+	    takeoff(gp, 0, -EINTR, true))
+		goready(mp, gp);
+	if (w->unlock)
+		w->unlock(w->unlockarg);
+	if (gp->foreign && timed) {
+		/* this thread's own note is its timer */
+		if (!notetsleep(&mp->park, w->deadline) &&
+		    !takeoff(gp, 0, -ETIMEDOUT, false))
+			notesleep(&mp->park); /* somebody is waking it */
+		WRITE_ONCE(gp->status, Grunning);
+		releasem(mp);
+	} else {
+		gopark(mp);
+	}
+	if (timed && !gp->foreign)
+		timerdel(&gp->timer);
+	if (w->interruptible)
+		WRITE_ONCE(gp->interrupted, false);
+	return gp->waitres;
+}
+
+/* The next waiter of q's address that meets mask, from after prev on. */
+static struct g *match(struct g *first, uint32_t mask, struct g **prev)
+{
+	struct g *gp;
+
+	*prev = NULL;
+	for (gp = first; gp; *prev = gp, gp = gp->waitlink)
+		if (gp->waitmask & mask)
+			return gp;
+	return NULL;
+}
+
+static bool take(struct semaq *q, uint32_t mask, int res)
+{
+	struct g **link = findaddr(q->b, q->addr), *prev;
+	struct g *gp = match(*link, mask, &prev);
+
+	if (!gp)
+		return false;
+	dequeue(link, prev, gp);
+	gp->waitres = res;
+	gp->schedlink = NULL;
+	*q->tail = gp;
+	q->tail = &gp->schedlink;
+	return true;
+}
+
+bool semafirst(struct semaq *q, uint32_t *mask)
+{
+	struct g *gp = *findaddr(q->b, q->addr);
+
+	if (!gp)
+		return false;
+	*mask = gp->waitmask;
+	return true;
+}
+
+bool semahas(struct semaq *q, uint32_t mask)
+{
+	struct g *prev;
+
+	return match(*findaddr(q->b, q->addr), mask, &prev);
+}
+
+void sematake(struct semaq *q, int res)
+{
+	take(q, ~0u, res);
+}
+
+bool sematakemask(struct semaq *q, uint32_t mask, int res)
+{
+	return take(q, mask, res);
+}
+
+void semapick(uintptr_t addr, void (*pick)(struct semaq *q, void *arg),
+	      void *arg)
+{
+	struct m *mp = acquirem();
+	struct semaq q = { .b = bucketof(addr), .addr = addr };
+
+	q.tail = &q.taken;
+	lock(&q.b->lock);
+	pick(&q, arg);
+	unlock(&q.b->lock);
+	goreadylist(mp, q.taken);
+	releasem(mp);
+}
+
+uint32_t semawake(uintptr_t addr, uint32_t n, uint32_t mask)
+{
+	struct m *mp = acquirem();
+	struct semaq q = { .b = bucketof(addr), .addr = addr };
+	uint32_t woken = 0;
+
+	q.tail = &q.taken;
+	lock(&q.b->lock);
+	while (woken < n && take(&q, mask ? mask : ~0u, 0))
+		woken++;
+	unlock(&q.b->lock);
+	goreadylist(mp, q.taken);
+	releasem(mp);
+	return woken;
+}
+
+int64_t semarequeue(uintptr_t addr, uint32_t nwake, uintptr_t addr2,
+		    uint32_t nmove, semacheck check, void *arg)
+{
+	struct m *mp = acquirem();
+	struct semaq q = { .b = bucketof(addr), .addr = addr };
+	struct bucket *b2 = bucketof(addr2);
+	struct bucket *lo = q.b < b2 ? q.b : b2, *hi = q.b < b2 ? b2 : q.b;
+	int64_t n = 0;
+
+	q.tail = &q.taken;
+	lock(&lo->lock);
+	if (hi != lo)
+		lock(&hi->lock);
+	if (check && !check(arg)) {
+		n = -EAGAIN;
+	} else {
+		while (n < nwake && take(&q, ~0u, 0))
+			n++;
+		while (addr != addr2 && nmove-- > 0) {
+			struct g **link = findaddr(q.b, addr), *gp = *link;
+
+			if (!gp)
+				break;
+			dequeue(link, NULL, gp);
+			enqueue(b2, gp, addr2);
+			n++;
+		}
+	}
+	if (hi != lo)
+		unlock(&hi->lock);
+	unlock(&lo->lock);
+	goreadylist(mp, q.taken);
+	releasem(mp);
+	return n;
+}

@@ -1,0 +1,301 @@
+/* sysmon.c - the M without a P that watches the others.
+ *
+ * It retakes the P of an M that blocks in the kernel (declared by entersyscall, or
+ * not: then /proc tells), wakes an M where Gs wait beside an idle P, takes the
+ * signals of a process all of whose Ms sleep, prints schedtrace. It sleeps 20 us
+ * while there is something to do, twice that after a while, up to 10 ms, and for
+ * good while every P is idle. It calls no libc at all.
+ */
+#include "core/runtime.h"
+#include <errno.h>
+
+#define US 1000l
+#define MS 1000000l
+#define MINDELAY 20u
+#define MAXDELAY 10000u
+#define OWNFD 512 /* our descriptors: beyond those that daemons close */
+#define F_DUPFD_CLOEXEC_ 1030
+#define O_RDONLY_CLOEXEC 02000000
+
+void mopenproc(struct m *mp)
+{
+	char path[] = "/proc/self/task/0000000000/syscall";
+	char *d = path + sizeof("/proc/self/task/") - 1, *e = d + 10;
+	int tid = mp->tid, fd;
+
+	/* digits right-aligned; /proc takes no leading zeros, so move the tail */
+	do
+		*--e = (char)('0' + tid % 10);
+	while (tid /= 10);
+	while ((*d++ = *e++))
+		;
+	fd = (int)RAW(__NR_openat, -100, path, O_RDONLY_CLOEXEC);
+	mp->procfd = -1;
+	if (fd < 0)
+		return;
+	mp->procfd = (int)RAW(__NR_fcntl, fd, F_DUPFD_CLOEXEC_, OWNFD);
+	RAW(__NR_close, fd);
+}
+
+/* mp sleeps in a system call. Acts as a full barrier towards mp: the kernel looked
+ * at it under its run queue's lock while it was off the CPU. */
+bool msleeps(struct m *mp)
+{
+	char buf[32];
+	long n;
+	int fd = mp->procfd;
+
+	if (fd < 0) {
+		mopenproc(mp); /* no descriptors were left, or they were closed */
+		if (mp->procfd < 0)
+			return false;
+		n = RAW(__NR_pread64, mp->procfd, buf, sizeof(buf), 0);
+		RAW(__NR_close, mp->procfd);
+		mp->procfd = -1;
+	} else {
+		n = RAW(__NR_pread64, fd, buf, sizeof(buf), 0);
+		if (n == -EBADF)
+			mp->procfd = -1;
+	}
+	/* "running", or the number of the call; -1 is a page fault */
+	return n > 0 && buf[0] >= '0' && buf[0] <= '9';
+}
+
+/* Take the P that pp's M holds, if that M sleeps in the kernel. The P taken, which
+ * may be another one by now, or NULL. sysmon, or who stops the world. */
+struct p *retake(struct p *pp)
+{
+	struct m *mp = READ_ONCE(pp->m);
+	uint32_t was;
+	struct p *old;
+
+	if (!mp || READ_ONCE(pp->status) != Prunning)
+		return NULL;
+	was = READ_ONCE(mp->pstate);
+	if ((was != PS_SYSCALL && was != PS_HELD) || READ_ONCE(mp->locks))
+		return NULL;
+	if (!cas(&mp->pstate, was, PS_RETAKING))
+		return NULL;
+	/* see "THE M'S P" in runtime.h; with PS_SYSCALL it need not sleep: it
+	 * cannot use its P before it has won the CAS against us */
+	old = was == PS_SYSCALL ? mp->oldp : mp->p;
+	if (old && (was == PS_SYSCALL || msleeps(mp)) &&
+	    READ_ONCE(mp->locks) == 0 &&
+	    cas(&mp->pstate, PS_RETAKING, PS_TAKEN)) {
+		if (was == PS_HELD)
+			sched.unseen = true;
+		return old;
+	}
+	cas(&mp->pstate, PS_RETAKING, was);
+	return NULL;
+}
+
+/* Something else could use the P of a blocked M. */
+static bool pwanted(struct p *pp, int64_t now)
+{
+	if (!runqempty(pp) || READ_ONCE(sched.runqsize))
+		return true;
+	/* somebody else looks for work already: leave it for 10 ms */
+	return READ_ONCE(sched.nmspinning) + READ_ONCE(sched.npidle) == 0 ||
+	       now - pp->sysmonwhen > 10 * MS;
+}
+
+/* One look at every P. True: something was done. */
+static bool watch(int64_t now)
+{
+	bool did = false;
+
+	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs); i++) {
+		struct p *pp = load_acquire(&allp[i]);
+		uint32_t tick;
+
+		if (READ_ONCE(pp->status) != Prunning)
+			continue;
+		tick = READ_ONCE(pp->schedtick) + READ_ONCE(pp->switchtick) +
+		       READ_ONCE(pp->syscalltick);
+		if (tick != pp->sysmontick) {
+			pp->sysmontick = tick;
+			pp->sysmonwhen = now;
+			continue;
+		}
+		if (now - pp->sysmonwhen > 10 * MS)
+			WRITE_ONCE(pp->preempt, true);
+		if (pwanted(pp, now)) {
+			struct p *old = retake(pp);
+
+			if (old) {
+				pp->sysmonwhen = now;
+				handoffp(old);
+				did = true;
+				continue;
+			}
+		}
+		/* its G goes on, others wait and a P is idle: see goready */
+		if (!runqempty(pp) && READ_ONCE(sched.npidle) &&
+		    READ_ONCE(sched.nmspinning) == 0) {
+			wakep();
+			did = true;
+		}
+	}
+	return did;
+}
+
+/* Timers of a P whose G does not come by, and nobody sleeps for them. */
+static void duetimers(int64_t now)
+{
+	if (READ_ONCE(sched.npidle) && timersearliest() <= now &&
+	    READ_ONCE(sched.nmspinning) == 0)
+		wakep();
+}
+
+/* CPUs the process may use: affinity mask and cgroup quota. */
+static uint32_t affinity(void)
+{
+	static uint64_t mask[128];
+	long n = RAW(__NR_sched_getaffinity, RAW(__NR_getpid), sizeof(mask),
+		     mask);
+	uint32_t cpus = 0;
+
+	for (long i = 0; i < n / 8; i++)
+		cpus += (uint32_t)__builtin_popcountl(mask[i]);
+	return cpus ? cpus : 1;
+}
+
+static uint32_t quota(void)
+{
+	char buf[64];
+	int fd = (int)RAW(__NR_openat, -100, "/sys/fs/cgroup/cpu.max",
+			  O_RDONLY_CLOEXEC);
+	uint64_t num[2] = { 0, 0 };
+	long n, i = 0;
+
+	if (fd < 0)
+		return MAXP;
+	n = RAW(__NR_read, fd, buf, sizeof(buf));
+	RAW(__NR_close, fd);
+	for (int k = 0; k < 2; k++, i++)
+		for (; i < n && buf[i] >= '0' && buf[i] <= '9'; i++)
+			num[k] = num[k] * 10 + (uint64_t)(buf[i] - '0');
+	if (!num[0] || !num[1])
+		return MAXP; /* "max": no quota */
+	return (uint32_t)((num[0] + num[1] - 1) / num[1]);
+}
+
+uint32_t cpucount(void)
+{
+	uint32_t n = affinity(), q = quota();
+
+	if (q < n)
+		n = q;
+	return n > MAXP ? MAXP : n;
+}
+
+static void followcpus(int64_t now)
+{
+	static int64_t last;
+
+	if (options.maxprocs || now - last < 1000 * MS)
+		return;
+	last = now;
+	if (cpucount() != READ_ONCE(sched.gomaxprocs))
+		setmaxprocs(cpucount()); /* EBUSY: again in a second */
+}
+
+void schedtraceline(int64_t now)
+{
+	char line[512];
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < sched.gomaxprocs && n < sizeof(line) - 16;
+	     i++) {
+		struct p *pp = allp[i];
+		uint32_t len = READ_ONCE(pp->runqtail) -
+			       READ_ONCE(pp->runqhead) +
+			       (READ_ONCE(pp->runnext) != NULL);
+		char d[12];
+		int k = 0;
+
+		line[n++] = i ? ' ' : '[';
+		do
+			d[k++] = (char)('0' + len % 10);
+		while (len /= 10);
+		while (k)
+			line[n++] = d[--k];
+	}
+	line[n++] = ']';
+	line[n] = 0;
+	print("SCHED %ldms: gomaxprocs=%u idleprocs=%u threads=%u "
+	      "spinningthreads=%u needspinning=%u idlethreads=%u gs=%u "
+	      "runqueue=%u %s\n",
+	      (long)((now - sched.starttime) / MS), sched.gomaxprocs,
+	      READ_ONCE(sched.npidle), sched.nm + 1,
+	      READ_ONCE(sched.nmspinning), READ_ONCE(sched.needspinning),
+	      READ_ONCE(sched.nmidle), READ_ONCE(sched.ng),
+	      READ_ONCE(sched.runqsize), line);
+}
+
+static void trace(int64_t now)
+{
+	static int64_t last;
+
+	if (!options.schedtrace || now - last < options.schedtrace * MS)
+		return;
+	last = now;
+	schedtraceline(now);
+}
+
+/* Every P is idle: sleep until one is not. */
+static void deepsleep(struct m *mp)
+{
+	lock(&sched.lock);
+	if (sched.npidle != sched.gomaxprocs || sched.gcwaiting) {
+		unlock(&sched.lock);
+		return;
+	}
+	sched.sysmonwait = 1;
+	unlock(&sched.lock);
+	sigreceiver(mp);
+	notetsleep(&sched.sysmonnote,
+		   options.schedtrace ? nanotime() + options.schedtrace * MS :
+					NEVER);
+	lock(&sched.lock);
+	sched.sysmonwait = 0;
+	unlock(&sched.lock);
+}
+
+void sysmon(void *arg)
+{
+	struct m *mp = arg;
+	uint32_t idle = 0, delay = MINDELAY;
+
+	mp->pstate = PS_FOREIGN;
+	mp->tid = gettid_raw();
+	mp->sigmask = ~0ul;
+	mp->curg = mp->g0;
+	mp->g0->foreign = true;
+	mp->g0->sched.m = mp;
+	mp->g0->sched.fs = gettp();
+	tlsg = mp->g0;
+	for (;;) {
+		int64_t now;
+
+		if (READ_ONCE(sched.npidle) == READ_ONCE(sched.gomaxprocs) &&
+		    idle > 50)
+			deepsleep(mp);
+		else
+			usleep_raw(delay);
+		sigreceiver(mp);
+		now = nanotime();
+		if (watch(now)) {
+			idle = 0;
+			delay = MINDELAY;
+		} else if (++idle > 50 && delay < MAXDELAY) {
+			delay *= 2;
+		}
+		if (delay > MAXDELAY)
+			delay = MAXDELAY;
+		duetimers(now);
+		followcpus(now);
+		trace(now);
+	}
+}

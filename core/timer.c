@@ -1,0 +1,183 @@
+/* timer.c - deadlines of waiting Gs: a 4-ary heap per P.
+ *
+ * Why: a timer ends the wait of one G, nothing else, so it lives in struct g and
+ *      costs no allocation. Any M may add to or run any heap; per P they are
+ *      merely uncontended, and stolen with the work.
+ * Invariants: heap[i]->when <= heap[4i+1..4i+4]->when; heap[i]->idx == i + 1;
+ *      when0 is heap[0]->when or NEVER.
+ * Locks: pp->timerlock. A fired timer is out of its heap before semtimeout takes
+ *      the bucket lock; waitseq tells whether the G still waits for the same thing.
+ */
+#include "core/runtime.h"
+
+#define FANOUT 4
+
+static void place(struct p *pp, uint32_t i, struct timer *t)
+{
+	pp->heap[i] = t;
+	t->idx = i + 1;
+}
+
+static void siftup(struct p *pp, uint32_t i, struct timer *t)
+{
+	while (i > 0) {
+		uint32_t up = (i - 1) / FANOUT;
+
+		if (pp->heap[up]->when <= t->when)
+			break;
+		place(pp, i, pp->heap[up]);
+		i = up;
+	}
+	place(pp, i, t);
+}
+
+static void siftdown(struct p *pp, uint32_t i, struct timer *t)
+{
+	for (;;) {
+		uint32_t c = i * FANOUT + 1, min = c;
+
+		if (c >= pp->ntimers)
+			break;
+		for (uint32_t k = c + 1; k < c + FANOUT && k < pp->ntimers; k++)
+			if (pp->heap[k]->when < pp->heap[min]->when)
+				min = k;
+		if (pp->heap[min]->when >= t->when)
+			break;
+		place(pp, i, pp->heap[min]);
+		i = min;
+	}
+	place(pp, i, t);
+}
+
+static void setwhen0(struct p *pp)
+{
+	/* seq_cst: pairs with the idle M that publishes polluntil and then
+	 * reads when0 (findrunnable), as timeradd does the reverse */
+	__atomic_store_n(&pp->when0,
+			 pp->ntimers ? pp->heap[0]->when : NEVER,
+			 __ATOMIC_SEQ_CST);
+}
+
+static void removeat(struct p *pp, uint32_t i)
+{
+	struct timer *t = pp->heap[i], *last = pp->heap[--pp->ntimers];
+
+	t->idx = 0;
+	if (t == last)
+		return;
+	if (i > 0 && last->when < pp->heap[(i - 1) / FANOUT]->when)
+		siftup(pp, i, last);
+	else
+		siftdown(pp, i, last);
+}
+
+static void grow(struct p *pp)
+{
+	uint32_t cap = pp->heapcap ? pp->heapcap * 2 : PAGE / sizeof(void *);
+	struct timer **heap = sysalloc(cap * sizeof(*heap));
+
+	if (!heap)
+		throw("timers: out of memory for %u timers", cap);
+	for (uint32_t i = 0; i < pp->ntimers; i++)
+		heap[i] = pp->heap[i];
+	if (pp->heap)
+		sysfree(pp->heap, pp->heapcap * sizeof(*heap));
+	pp->heap = heap;
+	pp->heapcap = cap;
+}
+
+static void insert(struct p *pp, struct timer *t)
+{
+	if (pp->ntimers == pp->heapcap)
+		grow(pp);
+	t->pp = pp;
+	siftup(pp, pp->ntimers++, t);
+}
+
+/* Arm t on pp. Any M; a bucket lock may be held. */
+void timeradd(struct p *pp, struct timer *t, int64_t when, uint32_t seq)
+{
+	bool first;
+
+	lock(&pp->timerlock);
+	t->when = when;
+	t->seq = seq;
+	insert(pp, t);
+	first = pp->heap[0] == t;
+	if (first)
+		setwhen0(pp);
+	unlock(&pp->timerlock);
+	if (first)
+		pollbreak(when);
+}
+
+/* Disarm t if it is still armed. Any M. */
+void timerdel(struct timer *t)
+{
+	struct p *pp = t->pp;
+
+	if (READ_ONCE(t->idx) == 0)
+		return;
+	lock(&pp->timerlock);
+	if (t->idx) {
+		bool first = t->idx == 1;
+
+		removeat(pp, t->idx - 1);
+		if (first)
+			setwhen0(pp);
+	}
+	unlock(&pp->timerlock);
+}
+
+/* End the waits of pp's Gs whose deadline has passed. Any M. Returns the next
+ * deadline, NEVER if there is none. */
+int64_t runtimers(struct m *mp, struct p *pp, int64_t now)
+{
+	int64_t when = load_acquire(&pp->when0); /* hint */
+
+	if (likely(when > now))
+		return when;
+	for (;;) {
+		struct timer *t;
+		uint32_t seq;
+
+		lock(&pp->timerlock);
+		if (pp->ntimers == 0 || pp->heap[0]->when > now)
+			break;
+		t = pp->heap[0];
+		seq = t->seq;
+		removeat(pp, 0);
+		setwhen0(pp);
+		unlock(&pp->timerlock);
+		semtimeout(mp, container_of(t, struct g, timer), seq);
+	}
+	when = pp->when0;
+	unlock(&pp->timerlock);
+	return when;
+}
+
+/* The earliest deadline of all heaps. Any M. */
+int64_t timersearliest(void)
+{
+	int64_t when = NEVER;
+
+	for (uint32_t i = 0; i < MAXP && allp[i]; i++) {
+		int64_t w = __atomic_load_n(&allp[i]->when0, __ATOMIC_SEQ_CST);
+
+		if (w < when)
+			when = w;
+	}
+	return when;
+}
+
+/* All of from's timers to another P. The world is stopped. */
+void timersmove(struct p *from, struct p *to)
+{
+	lock(&to->timerlock);
+	for (uint32_t i = 0; i < from->ntimers; i++)
+		insert(to, from->heap[i]);
+	from->ntimers = 0;
+	setwhen0(from);
+	setwhen0(to);
+	unlock(&to->timerlock);
+}

@@ -1,0 +1,264 @@
+/* futex.c - libc's syscall(): futexes are our wait queues, the rest is the kernel's.
+ *
+ * Rust's std, GLib, libstdc++, nsync and other run-times wait by syscall(SYS_futex).
+ * A private futex is a wait at its address, compared under the queue's lock. With the
+ * shared flag it is ours, too, if nobody else can see the word: always for libstdc++,
+ * which uses the shared form on private words, else if the mapping is private.
+ * A wake serves our waiters first and asks the kernel for those still missing: code
+ * that has the system call inline waits there.
+ */
+#include "shim/shim.h"
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/futex.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+/* ---- whose word ------------------------------------------------------------------ */
+
+/* linux/fs.h of 6.11: which mapping is at an address. */
+struct procmap_query_ {
+	uint64_t size, query_flags, query_addr;
+	uint64_t vma_start, vma_end, vma_flags, vma_page_size, vma_offset,
+		inode;
+	uint32_t dev_major, dev_minor, vma_name_size, build_id_size;
+	uint64_t vma_name_addr, build_id_addr;
+};
+#define PROCMAP_QUERY_ _IOWR('f', 17, struct procmap_query_)
+#define VMA_SHARED 8u
+
+static int shared_parsed(int fd, uintptr_t addr)
+{
+	char buf[4096], perms[8];
+	size_t have = 0;
+	ssize_t n;
+
+	while ((n = REAL(syscall)(SYS_read, fd, buf + have,
+				  sizeof(buf) - 1 - have)) > 0) {
+		char *line = buf, *nl;
+
+		have += (size_t)n;
+		buf[have] = 0;
+		while ((nl = strchr(line, '\n'))) {
+			unsigned long lo, hi;
+
+			if (sscanf(line, "%lx-%lx %7s", &lo, &hi, perms) ==
+				    3 &&
+			    lo <= addr && addr < hi)
+				return perms[3] == 's';
+			line = nl + 1;
+		}
+		have -= (size_t)(line - buf);
+		memmove(buf, line, have);
+		if (have == sizeof(buf) - 1)
+			have = 0; /* a line longer than any: skip it */
+	}
+	return -1;
+}
+
+/* Others may map this word, too. When in doubt, yes: the kernel then does it. */
+static bool sharedword(uintptr_t addr)
+{
+	struct procmap_query_ q = { .size = sizeof(q), .query_addr = addr };
+	int fd = (int)REAL(syscall)(SYS_openat, AT_FDCWD, "/proc/self/maps",
+				    O_RDONLY | O_CLOEXEC);
+	int e = errno, shared = -1;
+
+	if (fd < 0)
+		return true;
+	if (REAL(syscall)(SYS_ioctl, fd, PROCMAP_QUERY_, &q) == 0)
+		shared = (q.vma_flags & VMA_SHARED) != 0;
+	else
+		shared = shared_parsed(fd, addr);
+	REAL(syscall)(SYS_close, fd);
+	errno = e;
+	return shared != 0;
+}
+
+/* The text of libstdc++, once it is there. */
+static bool fromlibstdcxx(void *caller)
+{
+	static uintptr_t lo, hi; /* hi after lo: 0 means unknown */
+	Dl_info dl;
+
+	if (!hi) {
+		if (!dladdr(caller, &dl) || !dl.dli_fname ||
+		    !strstr(dl.dli_fname, "libstdc++.so"))
+			return false;
+		lo = (uintptr_t)dl.dli_fbase;
+		__atomic_store_n(&hi, lo + (4 << 20), __ATOMIC_RELEASE);
+	}
+	if ((uintptr_t)caller < lo || (uintptr_t)caller >= hi)
+		return false;
+	return dladdr(caller, &dl) && (uintptr_t)dl.dli_fbase == lo;
+}
+
+/* ---- the operations ------------------------------------------------------------------ */
+
+struct compare {
+	uint32_t *word, val;
+};
+
+static bool equal(void *arg)
+{
+	struct compare *c = arg;
+
+	return __atomic_load_n(c->word, __ATOMIC_SEQ_CST) == c->val;
+}
+
+static int futexwait(uint32_t *word, uint32_t val, int64_t deadline,
+		     uint32_t mask)
+{
+	struct compare c = { word, val };
+	struct semawait w = { .addr = (uintptr_t)word,
+			      .mask = mask,
+			      .reason = WAIT_FUTEX,
+			      .interruptible = true,
+			      .deadline = deadline,
+			      .check = equal,
+			      .arg = &c };
+
+	for (;;) {
+		int r = semawait(&w);
+
+		if (r != -EINTR)
+			return r;
+		bool handler = sigpending_();
+
+		sigpoint();
+		if (handler)
+			return r; /* as the kernel's; cancelpoint it is not */
+		if (cancelpending())
+			return 0; /* a spurious wake-up lets it see */
+	}
+}
+
+static int timeoutof(int op, bool realtime, const struct timespec *ts,
+		     int64_t *deadline)
+{
+	struct timespec now, abs;
+
+	if (!ts) {
+		*deadline = NEVER;
+		return 0;
+	}
+	if (ts->tv_sec < 0 || ts->tv_nsec < 0 || ts->tv_nsec > 999999999)
+		return -EINVAL;
+	if (op != FUTEX_WAIT)
+		return deadlineof(realtime ? CLOCK_REALTIME : CLOCK_MONOTONIC,
+				  ts, deadline);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	abs.tv_sec = ts->tv_sec > INT64_MAX / 2 ? INT64_MAX / 2 :
+						  ts->tv_sec + now.tv_sec;
+	abs.tv_nsec = ts->tv_nsec + now.tv_nsec;
+	if (abs.tv_nsec > 999999999) {
+		abs.tv_nsec -= 1000000000;
+		abs.tv_sec++;
+	}
+	return deadlineof(CLOCK_MONOTONIC, &abs, deadline);
+}
+
+static long kernel(long *a)
+{
+	long r = REAL(syscall)(SYS_futex, a[0], a[1], a[2], a[3], a[4], a[5]);
+
+	return r < 0 ? -errno : r;
+}
+
+/* Wake n of ours, then, for those missing, the kernel's. */
+static long wake(long *a, uint32_t mask)
+{
+	uint32_t n = (uint32_t)a[2], woken;
+	long more;
+
+	if ((int)a[2] < 0)
+		n = UINT32_MAX;
+	woken = semawake((uintptr_t)a[0], n ? n : 1, mask);
+	if (woken >= n)
+		return woken;
+	a[2] = (int)(n - woken < INT32_MAX ? n - woken : INT32_MAX);
+	more = kernel(a);
+	return more < 0 ? (woken ? (long)woken : more) : woken + more;
+}
+
+static long requeue(long *a, bool cmp)
+{
+	struct compare c = { (uint32_t *)a[0], (uint32_t)a[5] };
+	int64_t r = semarequeue((uintptr_t)a[0], (uint32_t)a[2],
+				(uintptr_t)a[4], (uint32_t)a[3],
+				cmp ? equal : NULL, &c);
+
+	return r;
+}
+
+/* A futex call on a word that is ours. -ENOSYS: not one of those. */
+static long ourfutex(long *a)
+{
+	int op = (int)a[1] & FUTEX_CMD_MASK;
+	uint32_t *word = (uint32_t *)a[0];
+	int64_t deadline;
+	int e;
+
+	switch (op) {
+	case FUTEX_WAIT:
+	case FUTEX_WAIT_BITSET:
+		if ((uintptr_t)word % 4 ||
+		    (op == FUTEX_WAIT_BITSET && (uint32_t)a[5] == 0))
+			return -EINVAL;
+		e = timeoutof(op, (a[1] & FUTEX_CLOCK_REALTIME) != 0,
+			      (const struct timespec *)a[3], &deadline);
+		if (e)
+			return e;
+		return futexwait(word, (uint32_t)a[2], deadline,
+				 op == FUTEX_WAIT ? 0 : (uint32_t)a[5]);
+	case FUTEX_WAKE:
+	case FUTEX_WAKE_BITSET:
+		if ((uintptr_t)word % 4 ||
+		    (op == FUTEX_WAKE_BITSET && (uint32_t)a[5] == 0))
+			return -EINVAL;
+		return wake(a, op == FUTEX_WAKE ? 0 : (uint32_t)a[5]);
+	case FUTEX_REQUEUE:
+	case FUTEX_CMP_REQUEUE:
+		if ((int)a[2] < 0 || (int)a[3] < 0)
+			return -EINVAL;
+		return requeue(a, op == FUTEX_CMP_REQUEUE);
+	default:
+		return -ENOSYS;
+	}
+}
+
+static bool isours(long *a, void *caller)
+{
+	return (a[1] & FUTEX_PRIVATE_FLAG) || fromlibstdcxx(caller) ||
+	       !sharedword((uintptr_t)a[0]);
+}
+
+EXPORT long syscall(long n, ...)
+{
+	long a[6], r = -ENOSYS;
+	va_list ap;
+
+	va_start(ap, n);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(ap, long);
+	va_end(ap);
+	if (n == SYS_futex && schedstarted &&
+	    isours(a, __builtin_return_address(0))) {
+		int e = errno;
+
+		r = ourfutex(a);
+		if (r != -ENOSYS) {
+			errno = e;
+			if (r >= 0)
+				return r;
+			errno = (int)-r;
+			return -1;
+		}
+	}
+	return REAL(syscall)(n, a[0], a[1], a[2], a[3], a[4], a[5]);
+}

@@ -1,0 +1,526 @@
+/* identity.c - thread identities made by hand, as glibc's allocatestack.c makes them.
+ *
+ * Why: a G is a whole glibc thread: struct pthread (the TCB), static TLS and DTV, so
+ *      errno, __thread, malloc's cache, stdio's owner checks and locale follow it
+ *      from M to M. The C library has no interface for this. Offsets come, in this
+ *      order, from the descriptors that libc exports for debuggers (_thread_db_*),
+ *      from asking the kernel, and from one real thread whose record we can compare
+ *      with what we know of it. What cannot be confirmed makes the whole library
+ *      stand aside (identityinit returns the reason).
+ * Layout of a slot's top: [.. stack | static TLS | struct pthread], the thread
+ *      pointer at the struct. Static TLS is below it, as the x86-64 ABI has it.
+ * Recycling: an identity is never freed. libc's own TLS stays as it is (malloc's
+ *      cache, resolver state); every other module's is copied anew from its image.
+ *      _dl_allocate_tls_init would drop the cache: 6 KB and 20 us a thread.
+ * Linking: each TCB is on glibc's list of threads with user stacks, so that dlopen
+ *      of a library with static TLS initialises it in every G, and dlclose waits.
+ */
+#include "shim/identity.h"
+#include "shim/real.h"
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <linux/futex.h>
+#include <netdb.h>
+#include <resolv.h>
+#undef p_type /* resolv.h has one, too */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+/* struct pthread's header: fixed by the ABI (stack protector, setjmp, TLS) */
+#define TCB_TCB 0x0
+#define TCB_DTV 0x8
+#define TCB_SELF 0x10
+#define TCB_MULTIPLE_THREADS 0x18
+#define TCB_STACK_GUARD 0x28
+#define TCB_POINTER_GUARD 0x30
+#define TCB_FEATURE_1 0x48
+
+#define TIDBASE 0x20000000u /* > pid_max, < FUTEX_TID_MASK */
+#define RSEQ_SIG 0x53053053
+#define RSEQ_LEN 32
+#define RSEQ_FAILED (-2) /* RSEQ_CPU_ID_REGISTRATION_FAILED */
+#define CANCEL_KEEP 0u
+#define KEYS1 32 /* keys of a block: PTHREAD_KEY_2NDLEVEL_SIZE */
+#define DTV_UNALLOCATED ((void *)-1l)
+#define MAXMODULES 64
+
+struct list {
+	struct list *next, *prev;
+};
+struct dtv {
+	union {
+		size_t counter;
+		void *val;
+	};
+	void *to_free;
+};
+struct keydata {
+	uintptr_t seq;
+	void *data;
+};
+struct key {
+	uintptr_t seq;
+	void (*destr)(void *);
+};
+
+/* Offsets in struct pthread and elsewhere; filled by identityinit. */
+static struct {
+	uint32_t size, list, tid, cancelhandling, specific, report_events,
+		schedpolicy, schedparam, dtvp;
+	uint32_t robust, res, stackblock, stackblock_size, guardsize;
+	ptrdiff_t rseq;		/* from the thread pointer; 0: none */
+	ptrdiff_t resp, errnum, herrno; /* libc's TLS variables */
+	size_t tlssize, tlsalign;
+	struct list *users;	/* GL(dl_stack_user) */
+	int *userslock;		/* GL(dl_stack_cache_lock) */
+	size_t *generation;	/* GL(dl_tls_generation) */
+	uint32_t maptlsoffset, maptlsmodid; /* in struct link_map */
+} at;
+
+static void *(*allocate_tls)(void *);
+static struct key *keys;
+
+/* TLS images to copy when an identity is recycled; by modlock. */
+static struct module {
+	ptrdiff_t offset; /* of the block, from the thread pointer */
+	const void *image;
+	size_t filesz, memsz;
+} modules[MAXMODULES];
+static int nmodules;
+static size_t scanned; /* generation at the last scan */
+static int modlock;
+static uint32_t tidgen;
+
+#define FIELD(fs, off, type) (*(type *)((fs) + (off)))
+
+static uintptr_t tp(void)
+{
+	uintptr_t v;
+
+	__asm__ volatile("mov %%fs:0, %0" : "=r"(v));
+	return v;
+}
+
+/* libc's own low-level lock: 0 free, 1 locked, 2 waited for. */
+static void lll_lock(int *l)
+{
+	int zero = 0;
+
+	if (__atomic_compare_exchange_n(l, &zero, 1, false, __ATOMIC_ACQUIRE,
+					__ATOMIC_RELAXED))
+		return;
+	while (__atomic_exchange_n(l, 2, __ATOMIC_ACQUIRE) != 0)
+		REAL(syscall)(SYS_futex, l, FUTEX_WAIT_PRIVATE, 2, NULL);
+}
+
+static void lll_unlock(int *l)
+{
+	if (__atomic_exchange_n(l, 0, __ATOMIC_RELEASE) == 2)
+		REAL(syscall)(SYS_futex, l, FUTEX_WAKE_PRIVATE, 1);
+}
+
+/* ---- finding out ------------------------------------------------------------- */
+
+/* A _thread_db_ descriptor {bits, elements, offset} of a field. */
+static bool dbfield(const char *name, uint32_t *offset)
+{
+	char sym[96] = "_thread_db_";
+	const uint32_t *d;
+
+	strcat(sym, name);
+	d = dlsym(RTLD_DEFAULT, sym);
+	if (!d)
+		return false;
+	*offset = d[2];
+	return true;
+}
+
+struct probe {
+	uintptr_t lo;
+	size_t size;
+	const char *why;
+};
+
+/* The offset of a word with this value in a thread's record, from `from` on. */
+static uint32_t scan(uintptr_t pd, uint32_t from, uintptr_t value)
+{
+	for (uint32_t o = from; o + 8 <= at.size; o += 8)
+		if (FIELD(pd, o, uintptr_t) == value)
+			return o;
+	return 0;
+}
+
+/* On a real thread whose stack we know: what its record says where. */
+static void *probe(void *arg)
+{
+	struct probe *p = arg;
+	uintptr_t pd = tp();
+	struct dtv *dtv = FIELD(pd, TCB_DTV, struct dtv *);
+	void *head;
+	size_t len;
+	struct list *l;
+
+	p->why = NULL;
+	at.res = (uint32_t)((uintptr_t)__res_state() - pd);
+	if (at.res >= at.size)
+		p->why = "its resolver state is not in the thread's record";
+	if (REAL(syscall)(SYS_get_robust_list, 0, &head, &len))
+		p->why = "the kernel tells no robust list";
+	at.robust = (uint32_t)((uintptr_t)head - pd);
+	if (at.robust >= at.size)
+		p->why = "its robust list is not in the thread's record";
+	at.stackblock = scan(pd, at.specific, p->lo);
+	at.stackblock_size = at.stackblock + 8;
+	at.guardsize = at.stackblock + 16;
+	if (!at.stackblock || FIELD(pd, at.stackblock_size, size_t) != p->size)
+		p->why = "its stack's bounds are not where they were";
+	if (!FIELD(pd, at.report_events + 1, uint8_t))
+		p->why = "its mark of user stacks is not where it was";
+	if (FIELD(pd, at.tid, int) != (int)REAL(syscall)(SYS_gettid))
+		p->why = "its thread number is not where it says";
+	if (*at.generation != dtv[0].counter)
+		p->why = "its TLS generation is not where it was";
+	for (l = at.users->next; l != at.users && !p->why; l = l->next)
+		if ((uintptr_t)l == pd + at.list)
+			return NULL;
+	if (!p->why)
+		p->why = "its list of threads is not where it says";
+	return NULL;
+}
+
+static const char *runprobe(void)
+{
+	static struct probe p;
+	pthread_attr_t attr;
+	pthread_t t;
+	int err;
+
+	p.size = 256 * 1024;
+	p.lo = (uintptr_t)mmap(NULL, p.size, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p.lo == (uintptr_t)MAP_FAILED)
+		return "there is no memory for a stack";
+	pthread_attr_init(&attr);
+	pthread_attr_setstack(&attr, (void *)p.lo, p.size);
+	err = REAL(pthread_create)(&t, &attr, probe, &p);
+	pthread_attr_destroy(&attr);
+	if (err)
+		return "it cannot start a thread";
+	REAL(pthread_join)(t, NULL);
+	munmap((void *)p.lo, p.size);
+	return p.why;
+}
+
+static ptrdiff_t tlsvar(const char *name, const char *version)
+{
+	void *v = version ? dlvsym(RTLD_DEFAULT, name, version) :
+			    dlsym(RTLD_DEFAULT, name);
+
+	return v ? (ptrdiff_t)((uintptr_t)v - tp()) : 0;
+}
+
+static const char *findrtld(void)
+{
+	void (*info)(size_t *, size_t *) =
+		(void (*)(size_t *, size_t *))dlsym(
+			RTLD_DEFAULT, "_dl_get_tls_static_info");
+	char *rtld = dlsym(RTLD_DEFAULT, "_rtld_global");
+	uint32_t users, slotinfo;
+	const ElfW(Sym) *sym;
+	Dl_info dl;
+
+	if (!info || !rtld ||
+	    !dbfield("rtld_global__dl_stack_user", &users) ||
+	    !dbfield("rtld_global__dl_tls_dtv_slotinfo_list", &slotinfo) ||
+	    !dbfield("link_map_l_tls_offset", &at.maptlsoffset) ||
+	    !dbfield("link_map_l_tls_modid", &at.maptlsmodid))
+		return "its loader has none of the names needed";
+	info(&at.tlssize, &at.tlsalign);
+	at.users = (struct list *)(rtld + users);
+	/* no name for the lock of that list: it is the record's last word */
+	if (!dladdr1(rtld, &dl, (void **)&sym, RTLD_DL_SYMENT) || !sym ||
+	    sym->st_size != users + 48 + 8)
+		return "its loader's record has another size";
+	at.userslock = (int *)(rtld + users + 48);
+	if (*at.userslock != 0)
+		return "the lock of its list of threads is not where it was";
+	at.generation = (size_t *)(rtld + slotinfo + 40);
+	return NULL;
+}
+
+static const char *findpthread(void)
+{
+	const uint32_t *size =
+		dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
+	const ptrdiff_t *rseqoff = dlsym(RTLD_DEFAULT, "__rseq_offset");
+	const unsigned *rseqsize = dlsym(RTLD_DEFAULT, "__rseq_size");
+
+	allocate_tls = (void *(*)(void *))dlsym(RTLD_DEFAULT,
+						"_dl_allocate_tls");
+	keys = dlsym(RTLD_DEFAULT, "__pthread_keys");
+	if (!size || !allocate_tls || !keys ||
+	    !dbfield("pthread_list", &at.list) ||
+	    !dbfield("pthread_tid", &at.tid) ||
+	    !dbfield("pthread_cancelhandling", &at.cancelhandling) ||
+	    !dbfield("pthread_specific", &at.specific) ||
+	    !dbfield("pthread_report_events", &at.report_events) ||
+	    !dbfield("pthread_schedpolicy", &at.schedpolicy) ||
+	    !dbfield("pthread_schedparam_sched_priority", &at.schedparam) ||
+	    !dbfield("pthread_dtvp", &at.dtvp))
+		return "it has none of the names needed";
+	at.size = *size;
+	if (at.dtvp != TCB_DTV)
+		return "its thread record has another header";
+	at.resp = tlsvar("__resp", "GLIBC_PRIVATE");
+	at.errnum = (ptrdiff_t)((uintptr_t)&errno - tp());
+	at.herrno = (ptrdiff_t)((uintptr_t)&h_errno - tp());
+	if (!at.resp)
+		return "it has no __resp";
+	at.rseq = rseqoff && rseqsize && *rseqsize ? *rseqoff : 0;
+	return NULL;
+}
+
+/* ---- TLS images ------------------------------------------------------------------ */
+
+/* The static TLS offset of the module loaded at base: the block is at tp - offset.
+ * 0: it has none, or its TLS is dynamic. */
+static size_t mapoffset(ElfW(Addr) base, const char *name)
+{
+	struct r_debug *r = dlsym(RTLD_DEFAULT, "_r_debug");
+
+	for (struct link_map *l = r ? r->r_map : NULL; l; l = l->l_next)
+		if (l->l_addr == base &&
+		    (!name || !*name || !strcmp(l->l_name, name))) {
+			size_t off = FIELD((uintptr_t)l, at.maptlsoffset,
+					   size_t);
+
+			return off + 1 <= 1 ? 0 : off; /* 0 none, -1 dynamic */
+		}
+	return 0;
+}
+
+static int addmodule(struct dl_phdr_info *info, size_t size, void *libcbase)
+{
+	(void)size;
+	if ((void *)info->dlpi_addr == libcbase)
+		return 0; /* kept warm */
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+		size_t off;
+
+		if (ph->p_type != PT_TLS)
+			continue;
+		off = mapoffset(info->dlpi_addr, info->dlpi_name);
+		if (!off || off > at.tlssize || nmodules == MAXMODULES)
+			continue;
+		modules[nmodules].offset = -(ptrdiff_t)off;
+		modules[nmodules].image =
+			(const void *)(info->dlpi_addr + ph->p_vaddr);
+		modules[nmodules].filesz = ph->p_filesz;
+		modules[nmodules].memsz = ph->p_memsz;
+		nmodules++;
+	}
+	return 0;
+}
+
+static void scanmodules(void)
+{
+	Dl_info dl;
+
+	nmodules = 0;
+	scanned = *at.generation;
+	if (dladdr((void *)REAL(pthread_create), &dl))
+		dl_iterate_phdr(addmodule, dl.dli_fbase);
+}
+
+const char *identityinit(void)
+{
+	static const char *why;
+	static bool done;
+
+	if (done)
+		return why;
+	done = true;
+	why = findpthread();
+	if (!why)
+		why = findrtld();
+	if (!why)
+		why = runprobe();
+	if (!why)
+		scanmodules();
+	return why;
+}
+
+/* ---- making one --------------------------------------------------------------------- */
+
+static void linklist(struct list *l)
+{
+	lll_lock(at.userslock);
+	l->next = at.users->next;
+	l->prev = at.users;
+	at.users->next->prev = l;
+	at.users->next = l;
+	lll_unlock(at.userslock);
+}
+
+/* Fields that a fresh and a recycled identity have alike. */
+static void setfields(uintptr_t pd)
+{
+	uintptr_t me = tp();
+
+	FIELD(pd, TCB_FEATURE_1, uint32_t) = FIELD(me, TCB_FEATURE_1, uint32_t);
+	FIELD(pd, at.cancelhandling, int) = 0;
+	FIELD(pd, at.schedpolicy, int) = FIELD(me, at.schedpolicy, int);
+	FIELD(pd, at.schedparam, int) = FIELD(me, at.schedparam, int);
+}
+
+uintptr_t identity_new(uintptr_t lo, uintptr_t *hi, struct g *gp)
+{
+	uintptr_t me = tp();
+	uintptr_t pd = (*hi - at.size) & -(at.tlsalign < 64 ? 64 : at.tlsalign);
+	uintptr_t low = pd - (at.tlssize - at.size);
+	uintptr_t head = pd + at.robust;
+
+	(void)gp;
+	if (low < lo + 4096 || !allocate_tls((void *)pd))
+		return 0;
+	FIELD(pd, TCB_TCB, uintptr_t) = pd;
+	FIELD(pd, TCB_SELF, uintptr_t) = pd;
+	/* or malloc and the loader would leave their lock prefixes out */
+	FIELD(pd, TCB_MULTIPLE_THREADS, int) = 1;
+	FIELD(pd, TCB_STACK_GUARD, uintptr_t) =
+		FIELD(me, TCB_STACK_GUARD, uintptr_t);
+	FIELD(pd, TCB_POINTER_GUARD, uintptr_t) =
+		FIELD(me, TCB_POINTER_GUARD, uintptr_t);
+	setfields(pd);
+	/* unique and constant: recursive locks in libc compare it */
+	FIELD(pd, at.tid, uint32_t) =
+		TIDBASE + __atomic_add_fetch(&tidgen, 1, __ATOMIC_RELAXED);
+	/* empty robust list: prev before the head, as glibc has it */
+	FIELD(pd, at.robust - 8, uintptr_t) = head;
+	FIELD(head, 0, uintptr_t) = head;
+	FIELD(head, 8, long) = FIELD(me, at.robust + 8, long);
+	FIELD(pd, at.specific, uintptr_t) =
+		pd + at.specific - KEYS1 * sizeof(struct keydata);
+	FIELD(pd, at.report_events + 1, uint8_t) = 1; /* a user's stack */
+	if (at.rseq)
+		FIELD(pd, at.rseq + 4, int) = RSEQ_FAILED;
+	FIELD(pd, at.resp, uintptr_t) = pd + at.res;
+	identity_stack(pd, lo, *hi, 0);
+	linklist((struct list *)(pd + at.list));
+	*hi = low & -64ul;
+	return pd;
+}
+
+void identity_stack(uintptr_t fs, uintptr_t lo, uintptr_t hi, size_t guard)
+{
+	FIELD(fs, at.stackblock, uintptr_t) = lo;
+	FIELD(fs, at.stackblock_size, size_t) = hi - lo;
+	FIELD(fs, at.guardsize, size_t) = guard;
+	FIELD(fs, at.guardsize + 8, size_t) = guard;
+}
+
+/* A module's dynamic TLS of the last thread: the next gets its own, when it asks. */
+static void resetdtv(uintptr_t fs)
+{
+	struct dtv *dtv = FIELD(fs, TCB_DTV, struct dtv *);
+	size_t n = dtv[-1].counter;
+
+	for (size_t i = 1; i <= n; i++)
+		if (dtv[i].to_free) {
+			free(dtv[i].to_free);
+			dtv[i].to_free = NULL;
+			dtv[i].val = DTV_UNALLOCATED;
+		}
+}
+
+void identity_reset(uintptr_t fs)
+{
+	if (*(volatile size_t *)at.generation != scanned) {
+		lll_lock(&modlock);
+		scanmodules();
+		lll_unlock(&modlock);
+	}
+	for (int i = 0; i < nmodules; i++) {
+		const struct module *m = &modules[i];
+		char *block = (char *)fs + m->offset;
+
+		memcpy(block, m->image, m->filesz);
+		memset(block + m->filesz, 0, m->memsz - m->filesz);
+	}
+	resetdtv(fs);
+	FIELD(fs, at.errnum, int) = 0;
+	FIELD(fs, at.herrno, int) = 0;
+	setfields(fs);
+}
+
+/* ---- the kernel thread's state --------------------------------------------------------- */
+
+static void dropping(uintptr_t fs)
+{
+	if (!at.rseq)
+		return;
+	REAL(syscall)(SYS_rseq, fs + at.rseq, RSEQ_LEN, 1, RSEQ_SIG);
+	FIELD(fs, at.rseq + 4, int) = RSEQ_FAILED;
+}
+
+void identity_mstate(uintptr_t from, uintptr_t to)
+{
+	if (at.rseq) {
+		dropping(from);
+		memset((void *)(to + at.rseq), 0, RSEQ_LEN);
+		REAL(syscall)(SYS_rseq, to + at.rseq, RSEQ_LEN, 0, RSEQ_SIG);
+	}
+	REAL(syscall)(SYS_set_robust_list, to + at.robust, 24);
+}
+
+void identity_fork(uintptr_t mtp)
+{
+	dropping(mtp);
+}
+
+/* ---- leaving --------------------------------------------------------------------------- */
+
+uint32_t *identity_cancel(uintptr_t fs)
+{
+	return &FIELD(fs, at.cancelhandling, uint32_t);
+}
+
+/* One round over a block of keys. */
+static void keyround(struct keydata *block, size_t first)
+{
+	for (size_t i = 0; i < KEYS1; i++) {
+		void *data = block[i].data;
+		struct key *k = &keys[first + i];
+
+		if (!data)
+			continue;
+		block[i].data = NULL;
+		if (block[i].seq == k->seq && k->destr)
+			k->destr(data);
+	}
+}
+
+void identity_keys(void)
+{
+	uintptr_t pd = tp();
+	struct keydata **specific = &FIELD(pd, at.specific, struct keydata *);
+	volatile bool *used = &FIELD(pd, at.report_events - 1, bool);
+
+	for (int round = 0; *used && round < PTHREAD_DESTRUCTOR_ITERATIONS;
+	     round++) {
+		*used = false;
+		for (size_t b = 0; b < PTHREAD_KEYS_MAX / KEYS1; b++)
+			if (specific[b])
+				keyround(specific[b], b * KEYS1);
+	}
+	memset(specific[0], 0, KEYS1 * sizeof(struct keydata));
+	for (size_t b = 1; b < PTHREAD_KEYS_MAX / KEYS1; b++) {
+		free(specific[b]);
+		specific[b] = NULL;
+	}
+	*used = false;
+}

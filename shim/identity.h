@@ -1,0 +1,23 @@
+/* identity.h - hand-made glibc thread identities: the hooks that core calls. */
+#ifndef IDENTITY_H
+#define IDENTITY_H
+
+#include "core/core.h"
+
+/* Find out how this C library lays a thread out. NULL, or the reason why the shim
+ * cannot make identities here. Call on the process's first thread, before any other
+ * identity function; it starts and joins one real thread. */
+const char *identityinit(void);
+uintptr_t identity_new(uintptr_t lo, uintptr_t *hi, struct g *gp);
+void identity_reset(uintptr_t fs);
+void identity_mstate(uintptr_t from, uintptr_t to);
+/* In a fork child: the rseq area of the kernel thread that forked is dropped. */
+void identity_fork(uintptr_t mtp);
+/* The calling thread's key destructors, up to four rounds. */
+void identity_keys(void);
+/* The calling thread's cancellation word in its TCB, and that of thread fs. */
+uint32_t *identity_cancel(uintptr_t fs);
+/* What the debugger and pthread_getattr_np in libc should see. */
+void identity_stack(uintptr_t fs, uintptr_t lo, uintptr_t hi, size_t guard);
+
+#endif

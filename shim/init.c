@@ -1,0 +1,188 @@
+/* init.c - the library's life: options and symbols when it is loaded, the scheduler
+ * with the first thread, the report at exit.
+ *
+ * Nothing starts before the first pthread_create, and nothing at all where the shim
+ * cannot do its work: then it says so in one line and the program runs natively.
+ */
+#include "shim/identity.h"
+#include "shim/shim.h"
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+
+#define FSGSBASE 2ul /* AT_HWCAP2 */
+#define REPORTFD 512 /* beyond what programs close or count on */
+
+__thread struct thread self TLS_IE;
+bool shimnative;
+uint32_t threadcount = 1;
+static int reportfd = -1; /* stderr, which some programs close before exit */
+
+static int64_t clocknow(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000l + ts.tv_nsec;
+}
+
+/* An M: detached, every signal blocked, on the stack that core gave. */
+static int threadstart(void (*fn)(void *), void *arg, void *stack, size_t size)
+{
+	pthread_attr_t attr;
+	sigset_t all;
+	pthread_t t;
+	int err;
+
+	sigfillset(&all);
+	pthread_attr_init(&attr);
+	pthread_attr_setstack(&attr, stack, size);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setsigmask_np(&attr, &all);
+	err = REAL(pthread_create)(&t, &attr, (void *(*)(void *))(void *)fn,
+				   arg);
+	pthread_attr_destroy(&attr);
+	return -err;
+}
+
+static const char *getoption(const char *name)
+{
+	return getenv(name);
+}
+
+/* A sanitizer's run-time keeps a shadow of each stack it knows. */
+static const char *unfit(void)
+{
+	if (dlsym(RTLD_DEFAULT, "__asan_init") ||
+	    dlsym(RTLD_DEFAULT, "__tsan_init") ||
+	    dlsym(RTLD_DEFAULT, "__msan_init"))
+		return "a sanitizer's run-time is in the process";
+	return NULL;
+}
+
+__attribute__((constructor)) static void shiminit(void)
+{
+	realinit();
+	self.id = 1; /* main's, see threadid */
+	optionsinit(getoption);
+	if (options.off)
+		shimnative = true;
+	if (options.verbose && !shimnative) {
+		int fd = (int)REAL(syscall)(SYS_fcntl, 2, F_DUPFD_CLOEXEC,
+					    REPORTFD);
+
+		reportfd = fd;
+		print("gmp_shim: %d: version %s\n", (int)getpid(),
+		      OPTION_VERSION);
+		optionsprint();
+	}
+}
+
+__attribute__((destructor)) static void report(void)
+{
+	char line[160];
+	uint64_t gs;
+	uint32_t ms, ps;
+
+	if (!options.verbose || !schedstarted)
+		return;
+	schedcounts(&gs, &ms, &ps);
+	snprintf(line, sizeof(line),
+		 "gmp_shim: %d: %lu threads ran as Gs on %u kernel threads "
+		 "(MAXPROCS=%u)\n",
+		 (int)getpid(), (unsigned long)gs, ms, ps);
+	REAL(syscall)(SYS_write, reportfd >= 0 ? reportfd : 2, line,
+		      strlen(line));
+}
+
+static bool standaside(const char *why)
+{
+	print("gmp_shim: %s; %s runs natively\n", why,
+	      program_invocation_short_name);
+	shimnative = true;
+	return false;
+}
+
+/* The default stack size of this process: ours, else the C library's. */
+static void stackdefault(void)
+{
+	pthread_attr_t attr;
+	size_t size = 8 << 20;
+
+	if (options.stack)
+		return;
+	if (pthread_getattr_default_np(&attr) == 0) {
+		pthread_attr_getstacksize(&attr, &size);
+		pthread_attr_destroy(&attr);
+	}
+	options.stack = (int64_t)size;
+}
+
+bool shimstart(void)
+{
+	const char *why;
+
+	if (shimnative)
+		return false;
+	why = unfit();
+	if (why)
+		return standaside(why);
+	why = identityinit();
+	if (why) {
+		print("gmp_shim: this C library is unknown (%s); %s runs "
+		      "natively\n",
+		      why, program_invocation_short_name);
+		shimnative = true;
+		return false;
+	}
+	corehooks.thread_start = threadstart;
+	corehooks.nanotime = clocknow;
+	corehooks.identity_new = identity_new;
+	corehooks.identity_reset = identity_reset;
+	corehooks.mstate_move = identity_mstate;
+	if (!schedfsgsbase((getauxval(AT_HWCAP2) & FSGSBASE) != 0))
+		print("gmp_shim: this kernel has no FSGSBASE: switches use "
+		      "arch_prctl and are slower\n");
+	stackdefault();
+	if (schedinit() != 0)
+		return standaside("the scheduler cannot start here");
+	self.gp = getg();
+	self.id = gid(self.gp);
+	return true;
+}
+
+uint32_t threadid_slow(void)
+{
+	return self.id = gid(getg());
+}
+
+int deadlineof(clockid_t clock, const struct timespec *ts, int64_t *deadline)
+{
+	struct timespec now;
+	int64_t d;
+
+	if (!ts) {
+		*deadline = NEVER;
+		return 0;
+	}
+	if (ts->tv_nsec < 0 || ts->tv_nsec > 999999999)
+		return -EINVAL;
+	if (ts->tv_sec > INT64_MAX / 1000000000 / 2) {
+		*deadline = NEVER - 1; /* 146 years */
+		return 0;
+	}
+	d = ts->tv_sec < 0 ? 0 : ts->tv_sec * 1000000000l + ts->tv_nsec;
+	if (clock == CLOCK_REALTIME) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		d -= now.tv_sec * 1000000000l + now.tv_nsec;
+		d += clocknow();
+	} else if (clock != CLOCK_MONOTONIC) {
+		return -EINVAL;
+	}
+	*deadline = d;
+	return 0;
+}

@@ -1,0 +1,54 @@
+/* pthread_cancel.c - cancellation, deferred.
+ *
+ * The state stays in glibc's own word of the TCB: some ten functions of libc disable
+ * cancellation in there, and its pthread_testcancel, pthread_setcancelstate and
+ * pthread_setcanceltype act on it. A request sets the word and ends the wait of a G
+ * that is parked at a cancellation point; libc's signal 32 is never sent.
+ */
+#include "shim/identity.h"
+#include "shim/shim.h"
+
+#define CANCELED 8u /* CANCELED_BITMASK of nptl/descr.h, 2.34 and later */
+
+void cancelpoint(void)
+{
+	REAL(pthread_testcancel)();
+}
+
+int waitinterruptible(const struct semawait *w, struct thread **release)
+{
+	int r = semawait(w);
+
+	if (r == -EINTR) {
+		sigpoint();
+		if (release && cancelpending()) {
+			*release = NULL; /* we do not come back */
+			cancelpoint();
+		}
+	}
+	return r;
+}
+
+bool cancelpending(void)
+{
+	/* bit 0: disabled */
+	return self.gp &&
+	       (*identity_cancel(gtp(self.gp)) & (CANCELED | 1)) == CANCELED;
+}
+
+EXPORT int pthread_cancel(pthread_t pt)
+{
+	struct thread *t = threadof(pt);
+
+	if (!schedstarted || !t->gp)
+		return REAL(pthread_cancel)(pt);
+	if (t->state == FREED)
+		return ESRCH;
+	if (t->state == EXITED)
+		return 0;
+	__atomic_fetch_or(identity_cancel((uintptr_t)pt), CANCELED,
+			  __ATOMIC_SEQ_CST); /* before its wait is ended */
+	if (t != &self)
+		ginterrupt(t->gp);
+	return 0;
+}

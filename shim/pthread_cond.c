@@ -1,0 +1,156 @@
+/* pthread_cond.c - condition variables of our own in pthread_cond_t.
+ *
+ * A waiter enters the queue before it unlocks the mutex, so there is no window and
+ * no sequence number. nwait counts who is in the queue, so that a signal nobody
+ * waits for is one load: a signaller that holds, or held, the mutex sees it. It is
+ * lowered by who takes a waiter off, under the queue's lock; a woken waiter does not
+ * touch the object: POSIX lets it be destroyed after a broadcast.
+ * Bytes 36.. keep glibc's meaning: bit 0 process-shared (goes to libc), bit 1 the
+ * monotonic clock.
+ */
+#include "shim/pthread_mutex.h"
+
+struct cond_ {
+	uint32_t nwait;
+	uint32_t unused[8];
+	uint32_t flags;
+};
+
+#define SHARED 1u
+#define MONOTONIC 2u
+
+_Static_assert(offsetof(struct cond_, flags) == 36, "glibc's __wrefs");
+_Static_assert(sizeof(struct cond_) <= sizeof(pthread_cond_t), "overlay");
+
+static bool addwaiter(void *arg)
+{
+	struct cond_ *c = arg;
+
+	__atomic_fetch_add(&c->nwait, 1, __ATOMIC_SEQ_CST);
+	return true;
+}
+
+static void unlockmutex(void *arg)
+{
+	pthread_mutex_unlock(arg);
+}
+
+static int waituntil(struct cond_ *c, pthread_mutex_t *mutex, int64_t deadline)
+{
+	struct semawait w = { .addr = (uintptr_t)c,
+			      .reason = WAIT_COND,
+			      .interruptible = true,
+			      .deadline = deadline,
+			      .check = addwaiter,
+			      .arg = c,
+			      .unlock = unlockmutex,
+			      .unlockarg = mutex };
+	int r;
+
+	if (!mutex_owned(mutex))
+		return EPERM;
+	cancelpoint();
+	r = semawait(&w);
+	if (r < 0) /* we took ourselves off the queue */
+		__atomic_fetch_sub(&c->nwait, 1, __ATOMIC_SEQ_CST);
+	if (r == -EINTR)
+		sigpoint();
+	pthread_mutex_lock(mutex);
+	if (r == -EINTR)
+		cancelpoint(); /* with the mutex held, as POSIX has it */
+	return r == -ETIMEDOUT ? ETIMEDOUT : 0;
+}
+
+static void takeone(struct semaq *q, void *arg)
+{
+	struct cond_ *c = arg;
+
+	if (sematakemask(q, ~0u, 0))
+		__atomic_fetch_sub(&c->nwait, 1, __ATOMIC_SEQ_CST);
+}
+
+static void takeall(struct semaq *q, void *arg)
+{
+	struct cond_ *c = arg;
+
+	while (sematakemask(q, ~0u, 0))
+		__atomic_fetch_sub(&c->nwait, 1, __ATOMIC_SEQ_CST);
+}
+
+EXPORT int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
+{
+	struct cond_ *c = (struct cond_ *)cond;
+
+	if (unlikely(c->flags & SHARED)) {
+		entersyscall();
+		int r = REAL(pthread_cond_wait)(cond, mutex);
+		exitsyscall();
+		return r;
+	}
+	return waituntil(c, mutex, NEVER);
+}
+
+EXPORT int pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
+				  clockid_t clock, const struct timespec *abs)
+{
+	struct cond_ *c = (struct cond_ *)cond;
+	int64_t deadline;
+	int e;
+
+	if (unlikely(c->flags & SHARED)) {
+		entersyscall();
+		e = REAL(pthread_cond_clockwait)(cond, mutex, clock, abs);
+		exitsyscall();
+		return e;
+	}
+	e = deadlineof(clock, abs, &deadline);
+	return e ? ret_pthread(e) : waituntil(c, mutex, deadline);
+}
+
+EXPORT int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
+				  const struct timespec *abs)
+{
+	struct cond_ *c = (struct cond_ *)cond;
+
+	if (unlikely(c->flags & SHARED)) {
+		entersyscall();
+		int r = REAL(pthread_cond_timedwait)(cond, mutex, abs);
+		exitsyscall();
+		return r;
+	}
+	return pthread_cond_clockwait(cond, mutex,
+				      c->flags & MONOTONIC ? CLOCK_MONOTONIC :
+							     CLOCK_REALTIME,
+				      abs);
+}
+
+EXPORT int pthread_cond_signal(pthread_cond_t *cond)
+{
+	struct cond_ *c = (struct cond_ *)cond;
+
+	if (unlikely(c->flags & SHARED))
+		return REAL(pthread_cond_signal)(cond);
+	if (__atomic_load_n(&c->nwait, __ATOMIC_ACQUIRE))
+		semapick((uintptr_t)c, takeone, c);
+	return 0;
+}
+
+EXPORT int pthread_cond_broadcast(pthread_cond_t *cond)
+{
+	struct cond_ *c = (struct cond_ *)cond;
+
+	if (unlikely(c->flags & SHARED))
+		return REAL(pthread_cond_broadcast)(cond);
+	if (__atomic_load_n(&c->nwait, __ATOMIC_ACQUIRE))
+		semapick((uintptr_t)c, takeall, c);
+	return 0;
+}
+
+EXPORT int pthread_cond_destroy(pthread_cond_t *cond)
+{
+	struct cond_ *c = (struct cond_ *)cond;
+
+	if (c->flags & SHARED)
+		return REAL(pthread_cond_destroy)(cond);
+	return 0; /* libc's would wait for counts that are not its own */
+}

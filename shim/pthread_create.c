@@ -1,0 +1,436 @@
+/* pthread_create.c - creation, joining and leaving of threads.
+ *
+ * A thread is a G whose thread pointer is its pthread_t. Its record (struct thread)
+ * is in its own TLS. state: JOINABLE or DETACHED while it lives; the last word is
+ * said in the next context (goexit0), off the thread's stack: EXITED, and the joiner
+ * is woken, or back to the pool if DETACHED. Who joins an EXITED thread gives it to
+ * the pool; FREED tells a stale pthread_t for as long as nobody reuses it.
+ * Order: state is exchanged (acq_rel) by goexit0 and by pthread_detach: one of the
+ * two sees the other.
+ */
+#include "shim/identity.h"
+#include "shim/shim.h"
+#include <dlfcn.h>
+#include <limits.h>
+#include <locale.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+/* Declared by pthread.h only for C without exceptions. */
+void __pthread_register_cancel(__pthread_unwind_buf_t *buf);
+void __pthread_unregister_cancel(__pthread_unwind_buf_t *buf);
+
+/* The unwind buffer begins as a jmp_buf without its mask. */
+union unwindbuf {
+	__pthread_unwind_buf_t buf;
+	struct __jmp_buf_tag jmp;
+};
+
+/* What pthread_attr_t says, by its public getters. */
+struct want {
+	uintptr_t stack;
+	size_t size, guard;
+	int detached, policy, priority;
+	sigset_t mask;
+	bool hasmask, hasaffinity, explicitsched;
+	cpu_set_t affinity;
+};
+
+struct thread *threadof(pthread_t pt)
+{
+	return (struct thread *)(pt + ((uintptr_t)&self -
+				       (uintptr_t)pthread_self()));
+}
+
+/* ---- leaving --------------------------------------------------------------------- */
+
+void exitdestructors(void)
+{
+	static void (*tls)(void);
+
+	if (!tls)
+		tls = (void (*)(void))dlsym(RTLD_DEFAULT, "__call_tls_dtors");
+	if (tls)
+		tls();
+	identity_keys();
+}
+
+/* The end of every thread, on its own stack. Its last act ends the process, as it
+ * does where the last native thread leaves. */
+_Noreturn static void exitthread(void)
+{
+	exitdestructors();
+	if (!schedstarted || __atomic_sub_fetch(&threadcount, 1,
+						__ATOMIC_ACQ_REL) == 0)
+		exit(0);
+	goexit();
+}
+
+/* Next context, M locked: the thread is off its stack. */
+static void threadgone(struct g *gp)
+{
+	struct thread *t = threadof((pthread_t)gtp(gp));
+
+	if (__atomic_exchange_n(&t->state, EXITED, __ATOMIC_ACQ_REL) ==
+	    DETACHED) {
+		t->state = FREED;
+		gfput(gp);
+	} else {
+		semawake((uintptr_t)&t->state, 1, 0);
+	}
+}
+
+/* The first function of a G, below the start routine. pthread_exit and cancellation
+ * unwind to the buffer registered here. */
+static void threadmain(void)
+{
+	union unwindbuf u;
+	struct thread *t = &self;
+
+	uselocale(LC_GLOBAL_LOCALE); /* and the ctype tables */
+	if (!__sigsetjmp(&u.jmp, 0)) {
+		__pthread_register_cancel(&u.buf);
+		t->ret = PTHREAD_CANCELED; /* unless somebody says otherwise */
+		t->ret = t->fn(t->arg);
+	}
+	exitthread();
+}
+
+/* The main thread has unwound to __libc_start_call_main, which must not see it: it
+ * would end the kernel thread that happens to run it. */
+__attribute__((used)) _Noreturn static void mainleft0(void)
+{
+	exitthread();
+}
+
+__attribute__((naked, used)) static void mainleft(void)
+{
+	__asm__("andq $-16, %rsp\n\tcall mainleft0\n\tud2");
+}
+
+#define JB_PC 7
+
+/* Let main's outermost unwind buffer lead to mainleft: same stack pointer, other
+ * program counter, mangled as setjmp does it. */
+static void redirectmain(void)
+{
+	__pthread_unwind_buf_t top, *b;
+	uintptr_t pc = (uintptr_t)mainleft;
+
+	__pthread_register_cancel(&top); /* tells the chain: top.__pad[0] */
+	__pthread_unregister_cancel(&top);
+	for (b = top.__pad[0]; b && b->__pad[0];)
+		b = b->__pad[0];
+	if (!b)
+		throw("pthread_exit: main has no unwind buffer");
+	__asm__("xor %%fs:0x30, %0\n\trol $17, %0" : "+r"(pc));
+	b->__cancel_jmp_buf[0].__cancel_jmp_buf[JB_PC] = (long)pc;
+}
+
+EXPORT _Noreturn void pthread_exit(void *ret)
+{
+	self.ret = ret;
+	if (schedstarted && self.gp && !self.fn)
+		redirectmain();
+	REAL(pthread_exit)(ret);
+	__builtin_unreachable();
+}
+
+/* ---- creating ---------------------------------------------------------------------- */
+
+static size_t defaultguard(void)
+{
+	return 4096;
+}
+
+static void readattr(const pthread_attr_t *attr, struct want *w)
+{
+	struct sched_param sp;
+	int inherit, mask;
+	void *addr;
+	size_t size;
+
+	pthread_attr_getdetachstate(attr, &w->detached);
+	pthread_attr_getstacksize(attr, &w->size);
+	pthread_attr_getguardsize(attr, &w->guard);
+	/* without an address, getstack says 0 - size */
+	if (pthread_attr_getstack(attr, &addr, &size) == 0 &&
+	    (uintptr_t)addr + size != 0) {
+		w->stack = (uintptr_t)addr;
+		w->size = size;
+	}
+	if (pthread_attr_getinheritsched(attr, &inherit) == 0 &&
+	    inherit == PTHREAD_EXPLICIT_SCHED) {
+		w->explicitsched = true;
+		pthread_attr_getschedpolicy(attr, &w->policy);
+		pthread_attr_getschedparam(attr, &sp);
+		w->priority = sp.sched_priority;
+	}
+	mask = pthread_attr_getsigmask_np(attr, &w->mask);
+	w->hasmask = mask == 0;
+	/* an attribute without an affinity answers with all CPUs */
+	if (pthread_attr_getaffinity_np(attr, sizeof(w->affinity),
+					&w->affinity) == 0)
+		w->hasaffinity = !CPU_ISSET(CPU_SETSIZE - 1, &w->affinity) &&
+				 CPU_COUNT(&w->affinity) > 0;
+}
+
+/* Bytes of stack to ask core for: small stacks get their guard and the thread's
+ * record on top, so that they are as deep as they are natively. */
+static size_t slotsize(const struct want *w)
+{
+	return w->size >= (256 << 10) ? w->size : w->size + w->guard;
+}
+
+static void setmain(void)
+{
+	if (!self.name[0])
+		prctl(PR_GET_NAME, self.name);
+}
+
+static int create(pthread_t *out, const pthread_attr_t *attr,
+		  void *(*fn)(void *), void *arg, bool c11)
+{
+	struct want w = { .size = (size_t)options.stack,
+			  .guard = defaultguard() };
+	struct thread *t;
+	uint64_t mask;
+	struct g *gp;
+
+	if (attr)
+		readattr(attr, &w);
+	if (w.explicitsched && w.policy != SCHED_OTHER &&
+	    w.policy != SCHED_BATCH && w.policy != SCHED_IDLE && getuid() != 0)
+		return EPERM;
+	gp = gfget(w.stack, w.stack ? w.size : slotsize(&w), w.guard);
+	if (!gp)
+		return EAGAIN;
+	t = threadof((pthread_t)gtp(gp));
+	t->gp = gp;
+	t->id = gid(gp);
+	t->fn = fn;
+	t->arg = arg;
+	t->c11 = c11;
+	t->state = w.detached == PTHREAD_CREATE_DETACHED ? DETACHED : JOINABLE;
+	t->policy = w.explicitsched ? w.policy : self.policy;
+	t->priority = w.explicitsched ? w.priority : self.priority;
+	t->hasaffinity = w.hasaffinity || self.hasaffinity;
+	t->affinity = w.hasaffinity ? w.affinity : self.affinity;
+	memcpy(t->name, self.name, sizeof(t->name));
+	if (w.hasmask)
+		memcpy(&mask, &w.mask, sizeof(mask));
+	else
+		mask = ggetsigmask();
+	__atomic_add_fetch(&threadcount, 1, __ATOMIC_RELAXED);
+	/* before it can run: POSIX lets it be used by the new thread */
+	*out = (pthread_t)gtp(gp);
+	newproc(gp, threadmain, mask);
+	return 0;
+}
+
+/* Make the process's threads Gs from now on. */
+static bool started(void)
+{
+	if (likely(schedstarted))
+		return true;
+	corehooks.goexit0 = threadgone;
+	if (!shimstart())
+		return false;
+	setmain();
+	return true;
+}
+
+EXPORT int pthread_create(pthread_t *restrict out,
+			  const pthread_attr_t *restrict attr,
+			  void *(*fn)(void *), void *restrict arg)
+{
+	int e = errno, r;
+
+	if (unlikely(!started()))
+		return REAL(pthread_create)(out, attr, fn, arg);
+	r = create(out, attr, fn, arg, false);
+	errno = e;
+	return r;
+}
+
+EXPORT int thrd_create(thrd_t *out, thrd_start_t fn, void *arg)
+{
+	int e = errno, r;
+
+	if (unlikely(!started()))
+		return REAL(thrd_create)(out, fn, arg);
+	/* an int in the low half of the pointer, as libc's own has it */
+	r = create(out, NULL, (void *(*)(void *))(void *)fn, arg, true);
+	errno = e;
+	return r == 0 ? thrd_success :
+	       r == EAGAIN || r == ENOMEM ? thrd_nomem :
+					    thrd_error;
+}
+
+/* ---- joining ---------------------------------------------------------------------------- */
+
+static bool notexited(void *arg)
+{
+	struct thread *t = arg;
+
+	return __atomic_load_n(&t->state, __ATOMIC_ACQUIRE) != EXITED;
+}
+
+/* EXITED, and nobody else's: collect. */
+static int collect(struct thread *t, void **ret)
+{
+	struct g *gp = t->gp;
+
+	if (ret)
+		*ret = t->ret;
+	__atomic_store_n(&t->state, FREED, __ATOMIC_RELEASE);
+	gfput(gp);
+	return 0;
+}
+
+/* Join t by deadline; now < 0 asks only whether it has exited. */
+static int join(struct thread *t, void **ret, int64_t deadline, bool try)
+{
+	struct semawait w = { .addr = (uintptr_t)&t->state,
+			      .reason = WAIT_JOIN,
+			      .interruptible = true,
+			      .deadline = deadline,
+			      .check = notexited,
+			      .arg = t };
+	struct thread *none = NULL;
+	int r;
+
+	if (t->state == FREED)
+		return ESRCH;
+	if (t->state == DETACHED)
+		return EINVAL;
+	if (try && notexited(t))
+		return EBUSY;
+	if (t == &self || self.joiner == t)
+		return EDEADLK;
+	if (!__atomic_compare_exchange_n(&t->joiner, &none, &self, false,
+					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return EINVAL;
+	while (notexited(t)) {
+		r = waitinterruptible(&w, &t->joiner);
+		if (r == -ETIMEDOUT) {
+			t->joiner = NULL;
+			return ETIMEDOUT;
+		}
+	}
+	return collect(t, ret);
+}
+
+/* A thread that was made natively (before or behind the shim). */
+static bool isnative(pthread_t pt)
+{
+	return !schedstarted || !threadof(pt)->gp;
+}
+
+EXPORT int pthread_join(pthread_t pt, void **ret)
+{
+	if (isnative(pt))
+		return REAL(pthread_join)(pt, ret);
+	cancelpoint();
+	return join(threadof(pt), ret, NEVER, false);
+}
+
+EXPORT int pthread_tryjoin_np(pthread_t pt, void **ret)
+{
+	if (isnative(pt))
+		return REAL(pthread_tryjoin_np)(pt, ret);
+	return join(threadof(pt), ret, NEVER, true);
+}
+
+EXPORT int pthread_clockjoin_np(pthread_t pt, void **ret, clockid_t clock,
+				const struct timespec *abs)
+{
+	int64_t deadline;
+	int e;
+
+	if (isnative(pt))
+		return REAL(pthread_clockjoin_np)(pt, ret, clock, abs);
+	cancelpoint();
+	e = deadlineof(clock, abs, &deadline);
+	if (e && notexited(threadof(pt)))
+		return ret_pthread(e);
+	return join(threadof(pt), ret, e ? 0 : deadline, false);
+}
+
+EXPORT int pthread_timedjoin_np(pthread_t pt, void **ret,
+				const struct timespec *abs)
+{
+	return pthread_clockjoin_np(pt, ret, CLOCK_REALTIME, abs);
+}
+
+EXPORT int thrd_join(thrd_t pt, int *res)
+{
+	void *ret;
+	int r;
+
+	if (isnative(pt))
+		return REAL(thrd_join)(pt, res);
+	r = join(threadof(pt), &ret, NEVER, false);
+	if (r)
+		return thrd_error;
+	if (res)
+		*res = (int)(intptr_t)ret;
+	return thrd_success;
+}
+
+EXPORT int pthread_detach(pthread_t pt)
+{
+	struct thread *t = threadof(pt);
+	uint32_t was = JOINABLE;
+
+	if (isnative(pt))
+		return REAL(pthread_detach)(pt);
+	if (t->state == FREED)
+		return ESRCH;
+	if (__atomic_compare_exchange_n(&t->state, &was, DETACHED, false,
+					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return 0;
+	if (was == DETACHED)
+		return EINVAL;
+	return collect(t, NULL);
+}
+
+EXPORT int thrd_detach(thrd_t pt)
+{
+	return pthread_detach(pt) == 0 ? thrd_success : thrd_error;
+}
+
+EXPORT _Noreturn void thrd_exit(int res)
+{
+	pthread_exit((void *)(intptr_t)res);
+}
+
+/* ---- attributes of a live thread ------------------------------------------------------------ */
+
+EXPORT int pthread_getattr_np(pthread_t pt, pthread_attr_t *attr)
+{
+	struct thread *t = threadof(pt);
+	struct sched_param sp = { 0 };
+	uintptr_t lo, hi;
+	cpu_set_t cpus;
+	int e = errno;
+
+	if (isnative(pt) || !t->fn) /* main's stack is in /proc/self/maps */
+		return REAL(pthread_getattr_np)(pt, attr);
+	gstack(t->gp, &lo, &hi);
+	pthread_attr_init(attr);
+	pthread_attr_setstack(attr, (void *)lo, hi - lo);
+	pthread_attr_setguardsize(attr, gguard(t->gp));
+	pthread_attr_setdetachstate(attr, t->state == DETACHED ?
+						  PTHREAD_CREATE_DETACHED :
+						  PTHREAD_CREATE_JOINABLE);
+	sp.sched_priority = t->priority;
+	pthread_attr_setschedpolicy(attr, t->policy);
+	pthread_attr_setschedparam(attr, &sp);
+	if (pthread_getaffinity_np(pt, sizeof(cpus), &cpus) == 0)
+		pthread_attr_setaffinity_np(attr, sizeof(cpus), &cpus);
+	errno = e;
+	return 0;
+}

@@ -1,0 +1,275 @@
+/* pthread_mutex.c - mutexes of our own in the application's pthread_mutex_t.
+ *
+ * state: 0 free, 1 locked, 2 locked and perhaps waited for, 3 the same and a waiter
+ *	has waited for a millisecond: the next unlock hands the lock to the oldest
+ *	waiter instead of letting whoever comes first have it (Go's starving mode).
+ * Nobody touches the mutex after the store that frees it: its memory may be gone.
+ * Waking goes by address alone. "Contended, no waiter" is normal (fork, timeouts).
+ * kind keeps glibc's place and meaning: static initialisers set it; robust, PI,
+ * priority-protected and process-shared mutexes (and destroyed ones) go to libc.
+ * Order: the CAS that locks (acquire) pairs with the CAS that frees (release).
+ */
+#include "shim/pthread_mutex.h"
+
+#define PAUSES 30
+#define SPINS 4
+#define STARVING 1000000 /* ns */
+
+_Static_assert(sizeof(struct mutex_) <= sizeof(pthread_mutex_t), "overlay");
+
+struct attempt {
+	uint32_t *state;
+	bool starving;
+};
+
+/* Under the queue's lock: mark the mutex waited for; false if it is free. */
+static bool markwaited(void *arg)
+{
+	struct attempt *a = arg;
+	uint32_t s = __atomic_load_n(a->state, __ATOMIC_RELAXED);
+
+	for (;;) {
+		uint32_t want = a->starving ? 3 : s == 3 ? 3 : 2;
+
+		if (s == 0)
+			return false;
+		if (s == want || __atomic_compare_exchange_n(
+					 a->state, &s, want, false,
+					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			return true;
+	}
+}
+
+static bool trylock(uint32_t *state, uint32_t to)
+{
+	uint32_t free = 0;
+
+	return __atomic_load_n(state, __ATOMIC_RELAXED) == 0 &&
+	       __atomic_compare_exchange_n(state, &free, to, false,
+					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+#define HANDED 1 /* semawait's result when the lock was handed over */
+
+static int lockslow(uint32_t *state, int64_t deadline)
+{
+	struct attempt a = { .state = state };
+	struct semawait w = { .addr = (uintptr_t)state,
+			      .reason = WAIT_MUTEX,
+			      .interruptible = true,
+			      .deadline = deadline,
+			      .check = markwaited,
+			      .arg = &a };
+	int64_t since = 0;
+	uint32_t to = 1;
+
+	for (int i = 0; i < SPINS && canspin(); i++) {
+		for (int k = 0; k < PAUSES; k++)
+			__builtin_ia32_pause();
+		if (trylock(state, 1))
+			return 0;
+	}
+	for (;;) {
+		int r;
+
+		if (trylock(state, to))
+			return 0;
+		r = waitinterruptible(&w, NULL);
+		if (r == HANDED)
+			return 0;
+		if (r == -ETIMEDOUT)
+			return r;
+		if (r == -EAGAIN)
+			continue;
+		to = 2; /* others may still wait */
+		if (!since)
+			since = corehooks.nanotime ? corehooks.nanotime() : 0;
+		else if (corehooks.nanotime() - since > STARVING)
+			a.starving = true;
+	}
+}
+
+/* Under the queue's lock, the mutex still ours: the oldest waiter's, or free. */
+static void handover(struct semaq *q, void *arg)
+{
+	uint32_t *state = arg, mask;
+
+	if (!semafirst(q, &mask)) {
+		__atomic_store_n(state, 0, __ATOMIC_RELEASE);
+		return;
+	}
+	__atomic_store_n(state, 2, __ATOMIC_RELEASE);
+	sematake(q, HANDED);
+}
+
+static void unlockslow(uint32_t *state)
+{
+	uint32_t s = 2;
+
+	if (__atomic_compare_exchange_n(state, &s, 0, false, __ATOMIC_RELEASE,
+					__ATOMIC_RELAXED)) {
+		semawake((uintptr_t)state, 1, 0);
+		return;
+	}
+	/* 3; or 1 if it was marked between the two looks */
+	if (s == 1 && __atomic_compare_exchange_n(state, &s, 0, false,
+						  __ATOMIC_RELEASE,
+						  __ATOMIC_RELAXED))
+		return;
+	if (s == 0)
+		return; /* unlocking what is not locked: as undefined as ever */
+	if (s == 2)
+		unlockslow(state);
+	else
+		semapick((uintptr_t)state, handover, state);
+}
+
+static inline int lockword(uint32_t *state, int64_t deadline)
+{
+	uint32_t free = 0;
+
+	if (likely(__atomic_compare_exchange_n(state, &free, 1, false,
+					       __ATOMIC_ACQUIRE,
+					       __ATOMIC_RELAXED)))
+		return 0;
+	return lockslow(state, deadline);
+}
+
+static inline void unlockword(uint32_t *state)
+{
+	uint32_t one = 1;
+
+	if (unlikely(!__atomic_compare_exchange_n(state, &one, 0, false,
+						  __ATOMIC_RELEASE,
+						  __ATOMIC_RELAXED)))
+		unlockslow(state);
+}
+
+/* Recursive and errorcheck: who owns it counts. */
+static int lockowned(struct mutex_ *m, int64_t deadline, bool try)
+{
+	uint32_t me = threadid();
+	int r;
+
+	if (__atomic_load_n(&m->owner, __ATOMIC_RELAXED) == me) {
+		if (m->kind % 4 == PTHREAD_MUTEX_ERRORCHECK_NP)
+			return try ? EBUSY : EDEADLK;
+		if (m->count == UINT32_MAX)
+			return EAGAIN;
+		m->count++;
+		return 0;
+	}
+	if (try)
+		r = trylock(&m->state, 1) ? 0 : -EBUSY;
+	else
+		r = lockword(&m->state, deadline);
+	if (r)
+		return -r;
+	__atomic_store_n(&m->owner, me, __ATOMIC_RELAXED);
+	m->count = 1;
+	return 0;
+}
+
+static int unlockowned(struct mutex_ *m)
+{
+	if (__atomic_load_n(&m->owner, __ATOMIC_RELAXED) != threadid())
+		return EPERM;
+	if (--m->count)
+		return 0;
+	__atomic_store_n(&m->owner, 0, __ATOMIC_RELAXED);
+	unlockword(&m->state);
+	return 0;
+}
+
+bool mutex_owned(pthread_mutex_t *mutex)
+{
+	struct mutex_ *m = (struct mutex_ *)mutex;
+
+	return !mutex_hasowner(m) || m->owner == threadid();
+}
+
+EXPORT int pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	struct mutex_ *m = (struct mutex_ *)mutex;
+
+	if (likely(mutex_plain(m)))
+		return lockword(&m->state, NEVER);
+	if (mutex_hasowner(m))
+		return lockowned(m, NEVER, false);
+	entersyscall();
+	int r = REAL(pthread_mutex_lock)(mutex);
+	exitsyscall();
+	return r;
+}
+ALIAS_OF(__pthread_mutex_lock, pthread_mutex_lock);
+
+EXPORT int pthread_mutex_trylock(pthread_mutex_t *mutex)
+{
+	struct mutex_ *m = (struct mutex_ *)mutex;
+
+	if (likely(mutex_plain(m)))
+		return trylock(&m->state, 1) ? 0 : EBUSY;
+	if (mutex_hasowner(m))
+		return lockowned(m, NEVER, true);
+	return REAL(pthread_mutex_trylock)(mutex);
+}
+ALIAS_OF(__pthread_mutex_trylock, pthread_mutex_trylock);
+
+EXPORT int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock,
+				   const struct timespec *abs)
+{
+	struct mutex_ *m = (struct mutex_ *)mutex;
+	int64_t deadline;
+	int e;
+
+	if (!mutex_plain(m) && !mutex_hasowner(m)) {
+		entersyscall();
+		e = REAL(pthread_mutex_clocklock)(mutex, clock, abs);
+		exitsyscall();
+		return e;
+	}
+	/* POSIX: a bad time matters only if it has to wait */
+	e = deadlineof(clock, abs, &deadline);
+	if (e && (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC)) {
+		int r = pthread_mutex_trylock(mutex);
+
+		if (r != EBUSY || (mutex_hasowner(m) && mutex_owned(mutex)))
+			return r == EBUSY ? EDEADLK : r;
+	}
+	if (e)
+		return ret_pthread(e);
+	if (mutex_plain(m))
+		return ret_pthread(lockword(&m->state, deadline));
+	return lockowned(m, deadline, false);
+}
+
+EXPORT int pthread_mutex_timedlock(pthread_mutex_t *mutex,
+				   const struct timespec *abs)
+{
+	return pthread_mutex_clocklock(mutex, CLOCK_REALTIME, abs);
+}
+
+EXPORT int pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+	struct mutex_ *m = (struct mutex_ *)mutex;
+
+	if (likely(mutex_plain(m))) {
+		unlockword(&m->state);
+		return 0;
+	}
+	if (mutex_hasowner(m))
+		return unlockowned(m);
+	return REAL(pthread_mutex_unlock)(mutex);
+}
+ALIAS_OF(__pthread_mutex_unlock, pthread_mutex_unlock);
+
+EXPORT int pthread_mutex_destroy(pthread_mutex_t *mutex)
+{
+	struct mutex_ *m = (struct mutex_ *)mutex;
+
+	if ((mutex_plain(m) || mutex_hasowner(m)) &&
+	    __atomic_load_n(&m->state, __ATOMIC_RELAXED))
+		return EBUSY;
+	return REAL(pthread_mutex_destroy)(mutex);
+}
+ALIAS_OF(__pthread_mutex_destroy, pthread_mutex_destroy);

@@ -1,0 +1,37 @@
+/* pthread_mutex.h - the overlay of pthread_mutex_t; condition waits need it too. */
+#ifndef PTHREAD_MUTEX_H
+#define PTHREAD_MUTEX_H
+
+#include "shim/shim.h"
+
+struct mutex_ {
+	uint32_t state;
+	uint32_t count;		/* recursive: how often locked */
+	uint32_t owner;		/* recursive, errorcheck: a threadid */
+	uint32_t unused;
+	int32_t kind;		/* glibc's, at glibc's place */
+};
+
+_Static_assert(offsetof(struct mutex_, kind) == 16, "glibc's __kind");
+
+/* Bits of kind: 0-1 the type, 4 robust, 5 PI, 6 protect, 7 shared, 8-9 elision. A
+ * destroyed mutex has all bits set. */
+static inline bool mutex_plain(const struct mutex_ *m)
+{
+	int k = m->kind & 0xff;
+
+	return k == PTHREAD_MUTEX_TIMED_NP || k == PTHREAD_MUTEX_ADAPTIVE_NP;
+}
+
+static inline bool mutex_hasowner(const struct mutex_ *m)
+{
+	int k = m->kind & 0xff;
+
+	return k == PTHREAD_MUTEX_RECURSIVE_NP ||
+	       k == PTHREAD_MUTEX_ERRORCHECK_NP;
+}
+
+/* False if unlocking it is not the caller's right. */
+bool mutex_owned(pthread_mutex_t *mutex);
+
+#endif

@@ -1,0 +1,277 @@
+/* pthread_rwlock.c - read-write locks of our own in pthread_rwlock_t.
+ *
+ * state: WRITER held for writing; the low bits count readers; WWAIT and RWAIT: such
+ *	waiters may be queued. Waiters are granted the lock by who releases it, in one
+ *	atomic step under the queue's lock, before anybody else can know it is free:
+ *	the object is not touched afterwards, and a waiter wakes up as an owner.
+ * Preference: readers, as glibc's default; with PREFER_WRITER_NONRECURSIVE a reader
+ *	queues behind waiting writers.
+ * owner is the writing thread, for EDEADLK; glibc's places for shared (28) and kind
+ * (48) are kept, and process-shared locks go to libc.
+ */
+#include "shim/shim.h"
+
+struct rwlock_ {
+	uint32_t state;
+	uint32_t unused[5];
+	uint32_t owner;		/* glibc's __cur_writer */
+	uint32_t shared;	/* glibc's */
+	uint32_t unused2[4];
+	uint32_t kind;		/* glibc's __flags */
+};
+
+_Static_assert(offsetof(struct rwlock_, shared) == 28, "glibc's __shared");
+_Static_assert(offsetof(struct rwlock_, kind) == 48, "glibc's __flags");
+_Static_assert(sizeof(struct rwlock_) <= sizeof(pthread_rwlock_t), "overlay");
+
+#define WRITER (1u << 31)
+#define WWAIT (1u << 30)
+#define RWAIT (1u << 29)
+#define READERS (RWAIT - 1)
+#define MASK_R 1u
+#define MASK_W 2u
+
+static bool canread(const struct rwlock_ *rw, uint32_t s)
+{
+	if (s & WRITER)
+		return false;
+	return !(s & WWAIT) ||
+	       rw->kind != PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP;
+}
+
+static bool swap(struct rwlock_ *rw, uint32_t *s, uint32_t to)
+{
+	return __atomic_compare_exchange_n(&rw->state, s, to, false,
+					   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static int tryread(struct rwlock_ *rw)
+{
+	uint32_t s = __atomic_load_n(&rw->state, __ATOMIC_RELAXED);
+
+	while (canread(rw, s)) {
+		if ((s & READERS) == READERS)
+			return -EAGAIN;
+		if (swap(rw, &s, s + 1))
+			return 0;
+	}
+	return -EBUSY;
+}
+
+static int trywrite(struct rwlock_ *rw)
+{
+	uint32_t s = __atomic_load_n(&rw->state, __ATOMIC_RELAXED);
+
+	while (!(s & (WRITER | READERS)))
+		if (swap(rw, &s, s | WRITER)) {
+			__atomic_store_n(&rw->owner, threadid(),
+					 __ATOMIC_RELAXED);
+			return 0;
+		}
+	return -EBUSY;
+}
+
+/* Under the queue's lock: say that a reader waits, unless it need not. */
+static bool markreader(void *arg)
+{
+	struct rwlock_ *rw = arg;
+	uint32_t s = __atomic_load_n(&rw->state, __ATOMIC_RELAXED);
+
+	do {
+		if (canread(rw, s))
+			return false;
+	} while (!swap(rw, &s, s | RWAIT));
+	return true;
+}
+
+static bool markwriter(void *arg)
+{
+	struct rwlock_ *rw = arg;
+	uint32_t s = __atomic_load_n(&rw->state, __ATOMIC_RELAXED);
+
+	do {
+		if (!(s & (WRITER | READERS)))
+			return false;
+	} while (!swap(rw, &s, s | WWAIT));
+	return true;
+}
+
+#define GRANTED 1
+
+static int wait(struct rwlock_ *rw, bool write, int64_t deadline)
+{
+	struct semawait w = { .addr = (uintptr_t)rw,
+			      .mask = write ? MASK_W : MASK_R,
+			      .reason = WAIT_RWLOCK,
+			      .interruptible = true,
+			      .deadline = deadline,
+			      .check = write ? markwriter : markreader,
+			      .arg = rw };
+
+	for (;;) {
+		int r = waitinterruptible(&w, NULL);
+
+		if (r == GRANTED) {
+			if (write)
+				__atomic_store_n(&rw->owner, threadid(),
+						 __ATOMIC_RELAXED);
+			return 0;
+		}
+		if (r == -ETIMEDOUT)
+			return r;
+		r = write ? trywrite(rw) : tryread(rw);
+		if (r != -EBUSY)
+			return r;
+	}
+}
+
+/* Under the queue's lock: a release by the last holder. Only readers can change the
+ * state meanwhile, by joining a reader that releases. */
+static void grant(struct semaq *q, void *arg)
+{
+	struct rwlock_ *rw = arg;
+	uint32_t s = __atomic_load_n(&rw->state, __ATOMIC_RELAXED);
+	bool hasw = semahas(q, MASK_W), hasr = semahas(q, MASK_R);
+	bool writerfirst =
+		!(s & WRITER) || !hasr ||
+		rw->kind == PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP;
+	uint32_t to, n = 0;
+
+	if (hasw && writerfirst) {
+		do {
+			if (!(s & WRITER) && (s & READERS) > 1)
+				to = s - 1; /* somebody joined */
+			else /* WWAIT: perhaps more; it is exact when free */
+				to = WRITER | WWAIT | (hasr ? RWAIT : 0);
+		} while (!swap(rw, &s, to));
+		if (to & WRITER)
+			sematakemask(q, MASK_W, GRANTED);
+		return;
+	}
+	while (sematakemask(q, MASK_R, GRANTED))
+		n++;
+	do
+		to = (s & WRITER ? 0 : (s & READERS) - 1) + n +
+		     (hasw ? WWAIT : 0);
+	while (!swap(rw, &s, to));
+}
+
+/* A writer has given up: readers may have waited only for it. */
+static void giveup(struct semaq *q, void *arg)
+{
+	struct rwlock_ *rw = arg;
+	uint32_t s = __atomic_load_n(&rw->state, __ATOMIC_RELAXED);
+
+	if (semahas(q, MASK_W))
+		return;
+	while (!swap(rw, &s, s & ~WWAIT))
+		;
+	if (!(s & WRITER))
+		while (sematakemask(q, MASK_R, 0))
+			; /* they try again */
+}
+
+static int readlock(struct rwlock_ *rw, int64_t deadline)
+{
+	int r = tryread(rw);
+
+	if (likely(r != -EBUSY))
+		return r;
+	if ((rw->state & WRITER) && rw->owner == threadid())
+		return -EDEADLK;
+	return wait(rw, false, deadline);
+}
+
+static int writelock(struct rwlock_ *rw, int64_t deadline)
+{
+	int r = trywrite(rw);
+
+	if (likely(r == 0))
+		return 0;
+	if ((rw->state & WRITER) && rw->owner == threadid())
+		return -EDEADLK;
+	r = wait(rw, true, deadline);
+	if (r)
+		semapick((uintptr_t)rw, giveup, rw);
+	return r;
+}
+
+/* The four waiting functions: POSIX looks at the time only if it has to wait. */
+static int timed(struct rwlock_ *rw, bool write, clockid_t clock,
+		 const struct timespec *abs)
+{
+	int64_t deadline;
+	int e = deadlineof(clock, abs, &deadline), r;
+
+	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
+		return EINVAL;
+	if (e) {
+		r = write ? trywrite(rw) : tryread(rw);
+		return ret_pthread(r == -EBUSY ? e : r);
+	}
+	r = write ? writelock(rw, deadline) : readlock(rw, deadline);
+	return ret_pthread(r);
+}
+
+/* One exported function: shared locks are libc's, called as a blocking call. */
+#define RWLOCK(name, params, args, own)                                        \
+	EXPORT int name params                                                 \
+	{                                                                      \
+		struct rwlock_ *rw = (struct rwlock_ *)lock;                   \
+									       \
+		if (unlikely(rw->shared & 0xff)) {                             \
+			entersyscall();                                        \
+			int r = REAL(name) args;                               \
+			exitsyscall();                                         \
+			return r;                                              \
+		}                                                              \
+		return own;                                                    \
+	}
+
+RWLOCK(pthread_rwlock_rdlock, (pthread_rwlock_t * lock), (lock),
+       ret_pthread(readlock(rw, NEVER)))
+RWLOCK(pthread_rwlock_tryrdlock, (pthread_rwlock_t * lock), (lock),
+       ret_pthread(tryread(rw)))
+RWLOCK(pthread_rwlock_timedrdlock,
+       (pthread_rwlock_t * lock, const struct timespec *abs), (lock, abs),
+       timed(rw, false, CLOCK_REALTIME, abs))
+RWLOCK(pthread_rwlock_clockrdlock,
+       (pthread_rwlock_t * lock, clockid_t clock, const struct timespec *abs),
+       (lock, clock, abs), timed(rw, false, clock, abs))
+RWLOCK(pthread_rwlock_wrlock, (pthread_rwlock_t * lock), (lock),
+       ret_pthread(writelock(rw, NEVER)))
+RWLOCK(pthread_rwlock_trywrlock, (pthread_rwlock_t * lock), (lock),
+       ret_pthread(trywrite(rw)))
+RWLOCK(pthread_rwlock_timedwrlock,
+       (pthread_rwlock_t * lock, const struct timespec *abs), (lock, abs),
+       timed(rw, true, CLOCK_REALTIME, abs))
+RWLOCK(pthread_rwlock_clockwrlock,
+       (pthread_rwlock_t * lock, clockid_t clock, const struct timespec *abs),
+       (lock, clock, abs), timed(rw, true, clock, abs))
+
+static int release(struct rwlock_ *rw)
+{
+	uint32_t s = __atomic_load_n(&rw->state, __ATOMIC_RELAXED);
+
+	if (s & WRITER)
+		__atomic_store_n(&rw->owner, 0, __ATOMIC_RELAXED);
+	for (;;) {
+		uint32_t to = s & WRITER ? 0 : s - 1;
+		bool waited = s & (WWAIT | RWAIT);
+
+		if (waited && (s & WRITER || (s & READERS) == 1)) {
+			semapick((uintptr_t)rw, grant, rw);
+			return 0;
+		}
+		if (swap(rw, &s, to))
+			return 0;
+	}
+}
+
+RWLOCK(pthread_rwlock_unlock, (pthread_rwlock_t * lock), (lock), release(rw))
+
+ALIAS_OF(__pthread_rwlock_rdlock, pthread_rwlock_rdlock);
+ALIAS_OF(__pthread_rwlock_tryrdlock, pthread_rwlock_tryrdlock);
+ALIAS_OF(__pthread_rwlock_wrlock, pthread_rwlock_wrlock);
+ALIAS_OF(__pthread_rwlock_trywrlock, pthread_rwlock_trywrlock);
+ALIAS_OF(__pthread_rwlock_unlock, pthread_rwlock_unlock);

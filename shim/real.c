@@ -1,0 +1,32 @@
+/* real.c - resolves interpose.def once. */
+#include "shim/real.h"
+#include "core/core.h"
+#include <dlfcn.h>
+
+struct real real_;
+
+static const struct {
+	const char *name, *version;
+	size_t offset;
+} rows[] = {
+#define SYM(name, version, kind) { #name, version, offsetof(struct real, name) },
+#define ALIAS(name, of)
+#include "shim/interpose.def"
+#undef SYM
+#undef ALIAS
+};
+
+void realinit(void)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		void *f = rows[i].version ?
+				  dlvsym(RTLD_NEXT, rows[i].name,
+					 rows[i].version) :
+				  dlsym(RTLD_NEXT, rows[i].name);
+
+		if (!f)
+			throw("the C library has no %s", rows[i].name);
+		*(void **)((char *)&real_ + rows[i].offset) = f;
+	}
+	__atomic_store_n(&real_.resolved, 1, __ATOMIC_RELEASE);
+}

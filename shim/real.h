@@ -1,0 +1,31 @@
+/* real.h - the C library's own functions, one pointer a row of interpose.def. */
+#ifndef REAL_H
+#define REAL_H
+
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <threads.h>
+#include <time.h>
+#include <unistd.h>
+
+struct real {
+	int resolved;
+#define SYM(name, version, kind) __typeof__(name) *name;
+#define ALIAS(name, of)
+#include "shim/interpose.def"
+#undef SYM
+#undef ALIAS
+};
+extern struct real real_ __attribute__((visibility("hidden")));
+
+/* Look every name up; idempotent, any thread, before any constructor. Dies with
+ * the name of what is missing. */
+void realinit(void);
+
+/* REAL(f)(args): the C library's f. Other libraries' constructors may run before
+ * ours, hence the test. */
+#define REAL(f) (__builtin_expect(real_.resolved, 1) ? real_.f : (realinit(), real_.f))
+
+#endif

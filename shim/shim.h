@@ -1,0 +1,109 @@
+/* shim.h - what the files of shim/ share: the entry macros, the thread record, and
+ * the two conversions from core's -E to what POSIX returns. */
+#ifndef SHIM_H
+#define SHIM_H
+
+#include "core/core.h"
+#include "shim/real.h"
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* A second exported name; the row in interpose.def is its other half. */
+#define ALIAS_OF(name, of)                                                     \
+	extern __typeof__(of) name                                             \
+		__attribute__((alias(#of), copy(of), visibility("default")))
+
+/* ---- the thread record ----------------------------------------------------- */
+
+enum threadstate { JOINABLE, DETACHED, EXITED, FREED };
+
+/* What POSIX knows of a thread beyond its G. It lives in the thread's own TLS, so
+ * pthread_t, which is the thread pointer, leads to it; it is zeroed with the
+ * rest of the TLS when the identity is recycled. */
+struct thread {
+	uint32_t id;		/* owner word of locks; 0: ask threadid() */
+	uint32_t state;		/* enum threadstate; the key joiners wait on */
+	struct g *gp;		/* NULL: a kernel thread that is no G */
+	struct thread *joiner;	/* who has claimed the join */
+	void *(*fn)(void *);
+	void *arg;
+	void *ret;
+	uint64_t pending;	/* signals sent to it while it was parked */
+	bool c11;
+	char name[16];
+	int policy, priority;
+	bool hasaffinity;
+	cpu_set_t affinity;
+};
+extern __thread struct thread self TLS_IE;
+
+/* The record behind a pthread_t that names a live thread. */
+struct thread *threadof(pthread_t pt);
+static inline pthread_t ptof(struct thread *t)
+{
+	return (pthread_t)gtp(t->gp);
+}
+
+uint32_t threadid_slow(void);
+/* The caller's number: never 0, no other live thread's. */
+static inline uint32_t threadid(void)
+{
+	return likely(self.id) ? self.id : threadid_slow();
+}
+
+/* ---- results ------------------------------------------------------------------ */
+
+/* -E to the value that pthread_* return. */
+static inline int ret_pthread(int e)
+{
+	return -e;
+}
+
+/* -E to errno and -1, as the rest of POSIX. */
+static inline int ret_errno(int e)
+{
+	if (e >= 0)
+		return e;
+	errno = -e;
+	return -1;
+}
+
+/* ---- time ------------------------------------------------------------------------ */
+
+/* An absolute time of that clock as core's deadline. -EINVAL: bad nanoseconds or
+ * clock. A null ts is NEVER. */
+int deadlineof(clockid_t clock, const struct timespec *ts, int64_t *deadline);
+
+/* ---- cancellation (pthread_cancel.c) ----------------------------------------------- */
+
+/* A cancellation point: acts on a pending request. */
+void cancelpoint(void);
+/* The caller has a request that it may act on. */
+bool cancelpending(void);
+/* semawait, with signals and cancellation served on -EINTR. A claim in *release is
+ * dropped before a cancellation unwinds; release NULL: no cancellation point. */
+int waitinterruptible(const struct semawait *w, struct thread **release);
+/* Raise what was sent to this thread while it was parked (signal.c). */
+void sigpoint(void);
+bool sigpending_(void);
+
+/* ---- life (init.c) ------------------------------------------------------------------ */
+
+/* Start the scheduler with the first thread. False: the program runs natively. */
+bool shimstart(void);
+/* The reason why it does, once shimstart was false. */
+extern bool shimnative __attribute__((visibility("hidden")));
+/* Threads that have not exited; the last one out ends the process. */
+extern uint32_t threadcount __attribute__((visibility("hidden")));
+void exitdestructors(void);
+
+#endif

@@ -1,0 +1,116 @@
+/* time.c - sleeping parks the G until a timer of core's wakes it. */
+#include "shim/shim.h"
+
+static int64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000l + ts.tv_nsec;
+}
+
+/* Sleep until deadline. 0, or -EINTR if a handler ran. */
+static int sleepuntil(int64_t deadline)
+{
+	char here; /* an address that nobody wakes */
+	struct semawait w = { .addr = (uintptr_t)&here,
+			      .reason = WAIT_SLEEP,
+			      .interruptible = true,
+			      .deadline = deadline };
+
+	cancelpoint();
+	for (;;) {
+		bool handler;
+
+		if (semawait(&w) != -EINTR)
+			return 0;
+		handler = sigpending_();
+		sigpoint();
+		cancelpoint();
+		if (handler)
+			return -EINTR;
+	}
+}
+
+/* On a G? Elsewhere sleeping is the kernel's. */
+#define ON_G(f, ...)                                                           \
+	if (!schedstarted || !self.gp)                                         \
+	return REAL(f)(__VA_ARGS__)
+
+static int sleepfor(const struct timespec *req, struct timespec *rem)
+{
+	int64_t d, left;
+	int r;
+
+	if (req->tv_sec < 0 || req->tv_nsec < 0 || req->tv_nsec > 999999999)
+		return -EINVAL;
+	d = req->tv_sec > INT64_MAX / 1000000000 / 2 ?
+		    NEVER / 2 :
+		    req->tv_sec * 1000000000l + req->tv_nsec;
+	d += now();
+	r = sleepuntil(d);
+	if (r == -EINTR && rem) {
+		left = d - now();
+		if (left < 0)
+			left = 0;
+		rem->tv_sec = left / 1000000000;
+		rem->tv_nsec = left % 1000000000;
+	}
+	return r;
+}
+
+EXPORT int nanosleep(const struct timespec *req, struct timespec *rem)
+{
+	ON_G(nanosleep, req, rem);
+	return ret_errno(sleepfor(req, rem));
+}
+ALIAS_OF(__nanosleep, nanosleep);
+
+EXPORT int clock_nanosleep(clockid_t clock, int flags,
+			   const struct timespec *req, struct timespec *rem)
+{
+	int64_t deadline;
+	int e;
+
+	ON_G(clock_nanosleep, clock, flags, req, rem);
+	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC) {
+		/* CPU-time clocks and the like: the kernel's business */
+		entersyscall();
+		e = REAL(clock_nanosleep)(clock, flags, req, rem);
+		exitsyscall();
+		return e;
+	}
+	if (!(flags & TIMER_ABSTIME))
+		return -sleepfor(req, rem);
+	if (req->tv_sec < 0)
+		return EINVAL;
+	e = deadlineof(clock, req, &deadline);
+	return e ? -e : -sleepuntil(deadline);
+}
+
+EXPORT int usleep(useconds_t us)
+{
+	struct timespec ts = { us / 1000000, us % 1000000 * 1000l };
+
+	ON_G(usleep, us);
+	return ret_errno(sleepfor(&ts, NULL));
+}
+
+EXPORT unsigned sleep(unsigned s)
+{
+	struct timespec ts = { s, 0 }, rem;
+
+	ON_G(sleep, s);
+	if (sleepfor(&ts, &rem) == 0)
+		return 0;
+	return (unsigned)rem.tv_sec + (rem.tv_nsec >= 500000000);
+}
+
+EXPORT int thrd_sleep(const struct timespec *req, struct timespec *rem)
+{
+	int r;
+
+	ON_G(thrd_sleep, req, rem);
+	r = sleepfor(req, rem);
+	return r == 0 ? 0 : r == -EINTR ? -1 : -2;
+}

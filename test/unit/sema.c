@@ -1,0 +1,615 @@
+/* sema.c - the wait queues by address, with kernel threads. Each thread here is
+ * one that core did not make: a G with no P, which parks on its M's note.
+ */
+#include "test/unit/unit.h"
+
+/* ---- one waiter a thread ---------------------------------------------------------- */
+
+struct waiter {
+	struct semawait w;
+	pthread_t t;
+	struct g *gp;
+	int res;
+	bool entered; /* written by check, so under the bucket's lock */
+};
+
+static bool enters(void *arg)
+{
+	store_release(&((struct waiter *)arg)->entered, true);
+	return true;
+}
+
+static void *waits(void *arg)
+{
+	struct waiter *x = arg;
+
+	x->gp = getg();
+	x->res = semawait(&x->w);
+	return NULL;
+}
+
+static void nothing(struct semaq *q, void *arg)
+{
+	(void)q, (void)arg;
+}
+
+/* Start a thread that waits as x->w says; returns once it is in the queue. */
+static void start(struct waiter *x)
+{
+	x->res = 1000;
+	x->w.check = enters;
+	x->w.arg = x;
+	x->t = spawn(waits, x);
+	while (!load_acquire(&x->entered))
+		usleep_raw(50);
+	/* the check ran with the lock held: the waiter is queued before us */
+	semapick(x->w.addr, nothing, NULL);
+}
+
+static void startat(struct waiter *x, void *addr, uint32_t mask)
+{
+	*x = (struct waiter){ .w = { .addr = (uintptr_t)addr,
+				     .mask = mask,
+				     .deadline = NEVER } };
+	start(x);
+}
+
+static int result(struct waiter *x)
+{
+	join(x->t);
+	return x->res;
+}
+
+static int objects[8];
+#define A ((uintptr_t)&objects[0])
+#define OTHER ((uintptr_t)&objects[1])
+
+Test(sema, first_threads, .timeout = 20)
+{
+	struct waiter x;
+
+	cr_assert_eq(gid(getg()), 1u, "the process's first thread is G 1");
+	cr_assert_eq(getg()->sched.m, &m0);
+	startat(&x, &objects[0], 0);
+	cr_assert_gt(gid(x.gp), 1u);
+	cr_assert_neq(x.gp->sched.m, &m0);
+	cr_assert(x.gp->foreign);
+	cr_assert_eq(semawake(A, 1, 0), 1u);
+	cr_assert_eq(result(&x), 0);
+}
+
+Test(sema, wake, .timeout = 20)
+{
+	struct waiter x;
+
+	cr_assert_eq(semawake(A, 1, 0), 0u, "nobody waits");
+	startat(&x, &objects[0], 0);
+	cr_assert_eq(semawake(OTHER, 10, 0), 0u, "not at that address");
+	cr_assert_eq(semawake(A, 0, 0), 0u);
+	cr_assert_eq(semawake(A, 10, 0), 1u);
+	cr_assert_eq(result(&x), 0);
+	cr_assert_eq(semawake(A, 1, 0), 0u, "it has left the queue");
+}
+
+static int nchecks;
+
+static bool refuses(void *arg)
+{
+	nchecks++;
+	*(int *)arg = 7;
+	return false;
+}
+
+Test(sema, check_says_no, .timeout = 20)
+{
+	int v = 0;
+	struct semawait w = { .addr = A, .deadline = NEVER, .check = refuses,
+			      .arg = &v };
+
+	cr_assert_eq(semawait(&w), -EAGAIN);
+	cr_assert_eq(v, 7, "check got its argument");
+	cr_assert_eq(nchecks, 1);
+	cr_assert_eq(semawake(A, 1, 0), 0u);
+	w.deadline = 0;
+	cr_assert_eq(semawait(&w), -EAGAIN, "check comes before the deadline");
+}
+
+static bool unlocked;
+
+static void wakesitself(void *arg)
+{
+	unlocked = true;
+	cr_assert_eq(semawake((uintptr_t)arg, 1, 0), 1u,
+		     "unlock is called after the waiter is in the queue");
+}
+
+Test(sema, unlock_between_queue_and_park, .timeout = 20)
+{
+	struct semawait w = { .addr = A, .deadline = NEVER,
+			      .unlock = wakesitself, .unlockarg = (void *)A };
+
+	cr_assert_eq(semawait(&w), 0);
+	cr_assert(unlocked);
+	w.deadline = soon(60000000);
+	cr_assert_eq(semawait(&w), 0);
+}
+
+Test(sema, deadline, .timeout = 20)
+{
+	struct semawait w = { .addr = A };
+	int64_t until = soon(2000);
+
+	w.deadline = until;
+	cr_assert_eq(semawait(&w), -ETIMEDOUT);
+	cr_assert_geq(sysnanotime(), until);
+	cr_assert_eq(semawake(A, 1, 0), 0u, "it has left the queue");
+	w.deadline = 0;
+	cr_assert_eq(semawait(&w), -ETIMEDOUT);
+	w.deadline = -5;
+	cr_assert_eq(semawait(&w), -ETIMEDOUT);
+}
+
+Test(sema, woken_before_the_deadline, .timeout = 20)
+{
+	struct waiter x = { .w = { .addr = A, .deadline = soon(60000000) } };
+
+	start(&x);
+	cr_assert_eq(semawake(A, 1, 0), 1u);
+	cr_assert_eq(result(&x), 0);
+}
+
+/* One in the middle gives up: the others keep their order. */
+Test(sema, deadline_of_the_second_of_three, .timeout = 20)
+{
+	struct waiter x[3];
+
+	startat(&x[0], &objects[0], 0);
+	x[1] = (struct waiter){ .w = { .addr = A, .deadline = soon(20000) } };
+	start(&x[1]);
+	startat(&x[2], &objects[0], 0);
+	cr_assert_eq(result(&x[1]), -ETIMEDOUT);
+	cr_assert_eq(semawake(A, 1, 0), 1u);
+	cr_assert_eq(result(&x[0]), 0);
+	cr_assert_eq(semawake(A, 5, 0), 1u);
+	cr_assert_eq(result(&x[2]), 0);
+}
+
+/* The first and the last give up: their address keeps its place and its tail. */
+Test(sema, deadlines_at_both_ends, .timeout = 20)
+{
+	struct waiter x[4], late;
+
+	for (int i = 0; i < 4; i++) {
+		x[i] = (struct waiter){
+			.w = { .addr = A,
+			       .deadline = i % 3 ? NEVER : soon(30000) },
+		};
+		start(&x[i]);
+	}
+	cr_assert_eq(result(&x[0]), -ETIMEDOUT);
+	cr_assert_eq(result(&x[3]), -ETIMEDOUT);
+	startat(&late, &objects[0], 0);
+	cr_assert_eq(semawake(A, 1, 0), 1u);
+	cr_assert_eq(result(&x[1]), 0);
+	cr_assert_eq(semawake(A, 1, 0), 1u);
+	cr_assert_eq(result(&x[2]), 0);
+	cr_assert_eq(semawake(A, 9, 0), 1u);
+	cr_assert_eq(result(&late), 0);
+}
+
+Test(sema, mask, .timeout = 20)
+{
+	struct waiter one, two, any;
+
+	startat(&one, &objects[0], 1);
+	startat(&two, &objects[0], 2);
+	startat(&any, &objects[0], 0);
+	cr_assert_eq(semawake(A, 1, 4), 1u, "no mask meets every mask");
+	cr_assert_eq(result(&any), 0);
+	cr_assert_eq(semawake(A, 10, 4), 0u);
+	cr_assert_eq(semawake(A, 10, 2 | 4), 1u);
+	cr_assert_eq(result(&two), 0);
+	cr_assert_eq(semawake(A, 10, 0), 1u, "0 wakes any");
+	cr_assert_eq(result(&one), 0);
+}
+
+Test(sema, counts, .timeout = 20)
+{
+	struct waiter x[5];
+
+	for (int i = 0; i < 5; i++)
+		startat(&x[i], &objects[0], 0);
+	cr_assert_eq(semawake(A, 3, 0), 3u);
+	cr_assert_eq(semawake(A, 100, 0), 2u);
+	cr_assert_eq(semawake(A, 100, 0), 0u);
+	for (int i = 0; i < 5; i++)
+		cr_assert_eq(result(&x[i]), 0);
+}
+
+Test(sema, first_come_first_served, .timeout = 20)
+{
+	struct waiter x[6];
+
+	for (int i = 0; i < 6; i++)
+		startat(&x[i], &objects[0], 0);
+	for (int i = 0; i < 6; i++) {
+		cr_assert_eq(semawake(A, 1, 0), 1u);
+		/* waits for ever if it was another that woke */
+		cr_assert_eq(result(&x[i]), 0);
+	}
+}
+
+/* ---- pick ---------------------------------------------------------------------------- */
+
+static void picks(struct semaq *q, void *arg)
+{
+	uint32_t mask = 0;
+
+	(void)arg;
+	cr_assert(semafirst(q, &mask));
+	cr_assert_eq(mask, 1u);
+	cr_assert(semahas(q, 4));
+	cr_assert(semahas(q, 8 | 1));
+	cr_assert(!semahas(q, 8));
+	cr_assert(!sematakemask(q, 8, 50));
+	cr_assert(sematakemask(q, 2, 20));	/* the second */
+	cr_assert(!sematakemask(q, 2, 21));	/* was the only one */
+	sematake(q, 10);			/* the first */
+	cr_assert(semafirst(q, &mask));
+	cr_assert_eq(mask, 4u);
+	cr_assert(sematakemask(q, 4, 30));	/* third of the two */
+	cr_assert(semafirst(q, &mask));
+	cr_assert_eq(mask, 4u);
+}
+
+static void picksnothing(struct semaq *q, void *arg)
+{
+	uint32_t mask = 0;
+
+	cr_assert(!semafirst(q, &mask));
+	cr_assert(!semahas(q, ~0u));
+	cr_assert(!sematakemask(q, ~0u, 1));
+	sematake(q, 1);
+	(*(int *)arg)++;
+}
+
+Test(sema, pick, .timeout = 20)
+{
+	static const uint32_t masks[] = { 1, 2, 4, 4 };
+	struct waiter x[4];
+	int called = 0;
+
+	semapick(A, picksnothing, &called);
+	for (int i = 0; i < 4; i++)
+		startat(&x[i], &objects[0], masks[i]);
+	semapick(OTHER, picksnothing, &called);
+	cr_assert_eq(called, 2);
+	semapick(A, picks, NULL);
+	cr_assert_eq(result(&x[0]), 10);
+	cr_assert_eq(result(&x[1]), 20);
+	cr_assert_eq(result(&x[2]), 30);
+	cr_assert_eq(semawake(A, 9, 0), 1u);
+	cr_assert_eq(result(&x[3]), 0);
+}
+
+static void takesall(struct semaq *q, void *arg)
+{
+	uint32_t mask;
+
+	for (int *n = arg; semafirst(q, &mask);)
+		sematake(q, ++*n);
+}
+
+/* The order in a queue, told by the results. */
+Test(sema, pick_in_order, .timeout = 20)
+{
+	struct waiter x[5];
+	int n = 0;
+
+	for (int i = 0; i < 5; i++)
+		startat(&x[i], &objects[0], 0);
+	semapick(A, takesall, &n);
+	cr_assert_eq(n, 5);
+	for (int i = 0; i < 5; i++)
+		cr_assert_eq(result(&x[i]), i + 1);
+}
+
+/* ---- requeue --------------------------------------------------------------------------- */
+
+/* Addresses that share a bucket. The function is sema.c's: were it to change, the
+ * tests would hold as well but look at different buckets only. */
+static uintptr_t bucket(uintptr_t addr)
+{
+	return (addr * 0x9e3779b97f4a7c15ul) >> 51;
+}
+
+static char pool[1 << 20];
+
+static void samebucket(uintptr_t *addr, int n)
+{
+	int found = 0;
+
+	for (size_t i = 0; i < sizeof(pool) && found < n; i += 4) {
+		uintptr_t a = (uintptr_t)&pool[i];
+
+		if (found == 0 || bucket(a) == bucket(addr[0]))
+			addr[found++] = a;
+	}
+	cr_assert_eq(found, n);
+}
+
+static void requeues(uintptr_t from, uintptr_t to)
+{
+	struct waiter x[6];
+	int n = 10;
+
+	for (int i = 0; i < 5; i++)
+		startat(&x[i], (void *)from, 0);
+	startat(&x[5], (void *)to, 0);
+	/* wakes 0, moves 1 and 2 behind 5, leaves 3 and 4 */
+	cr_assert_eq(semarequeue(from, 1, to, 2, NULL, NULL), 3);
+	cr_assert_eq(result(&x[0]), 0);
+	semapick(to, takesall, &n);
+	cr_assert_eq(n, 13);
+	cr_assert_eq(result(&x[5]), 11);
+	cr_assert_eq(result(&x[1]), 12);
+	cr_assert_eq(result(&x[2]), 13);
+	/* all the rest, more than there are */
+	cr_assert_eq(semarequeue(from, 0, to, UINT32_MAX, NULL, NULL), 2);
+	cr_assert_eq(semawake(from, 9, 0), 0u);
+	n = 20;
+	semapick(to, takesall, &n);
+	cr_assert_eq(result(&x[3]), 21);
+	cr_assert_eq(result(&x[4]), 22);
+	cr_assert_eq(semarequeue(from, 3, to, 3, NULL, NULL), 0);
+}
+
+Test(sema, requeue, .timeout = 20)
+{
+	/* both orders of the two locks */
+	requeues(A, OTHER);
+	requeues(OTHER, A);
+}
+
+Test(sema, requeue_in_one_bucket, .timeout = 20)
+{
+	uintptr_t addr[2];
+
+	samebucket(addr, 2);
+	requeues(addr[0], addr[1]);
+	requeues(addr[1], addr[0]);
+}
+
+Test(sema, requeue_checks, .timeout = 20)
+{
+	struct waiter x;
+	int v = 0;
+
+	startat(&x, &objects[0], 0);
+	cr_assert_eq(semarequeue(A, 1, OTHER, 1, refuses, &v), -EAGAIN);
+	cr_assert_eq(v, 7);
+	cr_assert_eq(semawake(OTHER, 1, 0), 0u);
+	cr_assert_eq(semawake(A, 1, 0), 1u, "it was left where it was");
+	cr_assert_eq(result(&x), 0);
+}
+
+Test(sema, requeue_to_itself, .timeout = 20)
+{
+	struct waiter x[2];
+
+	startat(&x[0], &objects[0], 0);
+	startat(&x[1], &objects[0], 0);
+	cr_assert_eq(semarequeue(A, 0, A, 5, NULL, NULL), 0);
+	cr_assert_eq(semarequeue(A, 1, A, 5, NULL, NULL), 1);
+	cr_assert_eq(result(&x[0]), 0);
+	cr_assert_eq(semawake(A, 5, 0), 1u);
+	cr_assert_eq(result(&x[1]), 0);
+}
+
+Test(sema, deadline_goes_along, .timeout = 20)
+{
+	struct waiter x = { .w = { .addr = A, .deadline = soon(100000) } };
+
+	start(&x);
+	cr_assert_eq(semarequeue(A, 0, OTHER, 1, NULL, NULL), 1);
+	cr_assert_eq(result(&x), -ETIMEDOUT);
+	cr_assert_eq(semawake(OTHER, 1, 0), 0u);
+}
+
+/* A deadline that passes just while its waiter is being moved still ends the wait:
+ * nobody else would. */
+static bool stop;
+
+static void *movesaround(void *arg)
+{
+	uintptr_t from = (uintptr_t)arg, to = from == A ? OTHER : A;
+
+	while (!load_acquire(&stop))
+		semarequeue(from, 0, to, UINT32_MAX, NULL, NULL);
+	return NULL;
+}
+
+Test(sema, deadline_while_moved, .timeout = 60)
+{
+	pthread_t t[2] = { spawn(movesaround, (void *)A),
+			   spawn(movesaround, (void *)OTHER) };
+	uint32_t seed = 11;
+
+	for (int i = 0; i < 20000; i++) {
+		struct semawait w = { .addr = i % 2 ? A : OTHER };
+
+		w.deadline = soon(rnd(&seed) % 8);
+		cr_assert_eq(semawait(&w), -ETIMEDOUT);
+	}
+	store_release(&stop, true);
+	join(t[0]);
+	join(t[1]);
+}
+
+/* ---- interrupts ------------------------------------------------------------------------- */
+
+Test(sema, interrupt, .timeout = 20)
+{
+	struct waiter x = { .w = { .addr = A, .deadline = NEVER,
+				   .interruptible = true } };
+
+	start(&x);
+	ginterrupt(x.gp);
+	cr_assert_eq(result(&x), -EINTR);
+	cr_assert_eq(semawake(A, 1, 0), 0u);
+
+	x = (struct waiter){ .w = { .addr = A, .deadline = soon(60000000),
+				    .interruptible = true } };
+	start(&x);
+	ginterrupt(x.gp);
+	cr_assert_eq(result(&x), -EINTR);
+}
+
+Test(sema, interrupt_spares_others, .timeout = 20)
+{
+	struct waiter x;
+
+	startat(&x, &objects[0], 0);
+	ginterrupt(x.gp);
+	cr_assert_eq(semawake(A, 1, 0), 1u);
+	cr_assert_eq(result(&x), 0);
+}
+
+Test(sema, interrupt_before_the_wait, .timeout = 20)
+{
+	struct semawait w = { .addr = A, .deadline = NEVER,
+			      .interruptible = true };
+
+	ginterrupt(getg());
+	cr_assert_eq(semawait(&w), -EINTR);
+	/* once is enough */
+	w.deadline = 0;
+	cr_assert_eq(semawait(&w), -ETIMEDOUT);
+	/* and one that cannot be interrupted leaves it for one that can */
+	ginterrupt(getg());
+	w.interruptible = false;
+	cr_assert_eq(semawait(&w), -ETIMEDOUT);
+	w.interruptible = true;
+	w.deadline = NEVER;
+	cr_assert_eq(semawait(&w), -EINTR);
+}
+
+/* ---- everything at once -------------------------------------------------------------------- */
+
+enum { THREADS = 8, STEPS = 20000, NADDR = 8 };
+
+static struct {
+	uint64_t waits, woken, late, interrupted, refused, wakes, strange;
+	pthread_t t;
+	struct g *gp;
+	bool done;
+} stress[THREADS];
+static uintptr_t where[NADDR];
+
+static bool maybe(void *arg)
+{
+	return rnd(arg) % 16 != 0;
+}
+
+static void stresswait(uint64_t me, uint32_t *seed)
+{
+	struct semawait w = {
+		.addr = where[rnd(seed) % NADDR],
+		.mask = rnd(seed) % 4,
+		.interruptible = rnd(seed) % 2,
+		.check = maybe,
+		.arg = seed,
+	};
+
+	w.deadline = rnd(seed) % 8 ? soon(rnd(seed) % 50) : NEVER;
+	switch (semawait(&w)) {
+	case 0:
+		stress[me].woken++;
+		break;
+	case -ETIMEDOUT:
+		stress[me].late++;
+		break;
+	case -EINTR:
+		stress[me].interrupted++;
+		break;
+	case -EAGAIN:
+		stress[me].refused++;
+		break;
+	default:
+		stress[me].strange++;
+	}
+	stress[me].waits++;
+}
+
+static void *stresses(void *arg)
+{
+	uint64_t me = (uintptr_t)arg;
+	uint32_t seed = (uint32_t)me * 7919 + 17;
+
+	store_release(&stress[me].gp, getg());
+	for (int i = 0; i < STEPS; i++) {
+		uintptr_t a = where[rnd(&seed) % NADDR];
+		uint32_t n = rnd(&seed) % 3;
+		int64_t moved;
+		struct g *gp;
+
+		switch (rnd(&seed) % 8) {
+		default:
+			stresswait(me, &seed);
+			break;
+		case 0:
+		case 1:
+		case 2:
+			stress[me].wakes += semawake(a, n, rnd(&seed) % 4);
+			break;
+		case 3:
+			moved = semarequeue(a, n, where[rnd(&seed) % NADDR],
+					    rnd(&seed) % 4, maybe, &seed);
+			if (moved > 0)
+				stress[me].wakes +=
+					(uint64_t)(moved < n ? moved : n);
+			break;
+		case 4:
+			gp = load_acquire(&stress[rnd(&seed) % THREADS].gp);
+			if (gp)
+				ginterrupt(gp);
+			break;
+		}
+	}
+	store_release(&stress[me].done, true);
+	return NULL;
+}
+
+/* Every wait that began ended once, and for a reason somebody knows of. */
+Test(sema, stress, .timeout = 180)
+{
+	uint64_t woken = 0, wakes = 0;
+
+	samebucket(where, 4);
+	for (int i = 4; i < NADDR; i++)
+		where[i] = (uintptr_t)&objects[i];
+	for (uintptr_t i = 0; i < THREADS; i++)
+		stress[i].t = spawn(stresses, (void *)i);
+	for (int i = 0; i < THREADS;) {
+		/* those who wait without a deadline when all others are done */
+		for (int k = 0; k < NADDR; k++)
+			wakes += semawake(where[k], 1, 0);
+		usleep_raw(1000);
+		while (i < THREADS && load_acquire(&stress[i].done))
+			join(stress[i++].t);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		cr_assert_eq(stress[i].strange, 0u);
+		cr_assert_eq(stress[i].waits,
+			     stress[i].woken + stress[i].late +
+				     stress[i].interrupted +
+				     stress[i].refused);
+		woken += stress[i].woken;
+		wakes += stress[i].wakes;
+		cr_assert_gt(stress[i].late, 0u);
+		cr_assert_gt(stress[i].refused, 0u);
+	}
+	cr_assert_eq(woken, wakes);
+	for (int k = 0; k < NADDR; k++)
+		cr_assert_eq(semawake(where[k], 100, 0), 0u, "left behind");
+}
