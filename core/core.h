@@ -176,6 +176,15 @@ bool semahas(struct semaq *q, uint32_t mask);
 /* Take the oldest waiter whose mask meets mask; false if none. */
 bool sematakemask(struct semaq *q, uint32_t mask, int res);
 
+/* ---- wired Gs ----------------------------------------------------------------- */
+
+/* From gowire on, the caller's G keeps its kernel thread to itself, without a P, and
+ * waits on it; for what the kernel knows by thread. Nests. Returns the kernel's
+ * number of that thread. */
+int gowire(void);
+void gounwire(void);
+bool gwired(void);
+
 /* True while spinning briefly for a lock may pay: another P runs. */
 bool canspin(void);
 

@@ -722,7 +722,8 @@ void goyield(void)
 		gowaitp(mp);
 		return;
 	}
-	next = runqget(pp, true);
+	/* runnext first: a ring of yielders must not keep it waiting */
+	next = runqget(pp, false);
 	if (!next) {
 		releasem(mp);
 		return;
@@ -881,6 +882,48 @@ struct g *needm(void)
 	gp->sigmask = mp->sigmask;
 	tlsg = gp;
 	return gp;
+}
+
+/* Wired: the kernel thread is the G's own, P-less, until gounwire. Nests. */
+int gowire(void)
+{
+	struct m *mp = acquirem();
+	struct g *gp = curg();
+
+	if (gp->nwired++ == 0 && !gp->foreign) {
+		struct p *pp = mp->p ? releasep(mp) : NULL;
+
+		WRITE_ONCE(mp->pstate, PS_FOREIGN);
+		gp->foreign = true;
+		gp->unwire = true;
+		if (pp)
+			handoffp(pp);
+	}
+	releasem(mp);
+	return mp->tid;
+}
+
+void gounwire(void)
+{
+	struct m *mp = acquirem();
+	struct g *gp = curg();
+
+	if (--gp->nwired || !gp->unwire) {
+		releasem(mp);
+		return;
+	}
+	gp->foreign = gp->unwire = false;
+	WRITE_ONCE(mp->pstate, PS_NONE);
+	acquirem_slow(mp);
+	if (mp->p)
+		releasem(mp);
+	else
+		gowaitp(mp);
+}
+
+bool gwired(void)
+{
+	return getg()->nwired != 0;
 }
 
 bool canspin(void)

@@ -89,6 +89,8 @@ struct g {
 	int32_t waitres;	/* what semawait returns */
 	uint8_t waitreason;
 	bool interruptible;
+	bool unwire;		/* foreign only while wired; owner G */
+	uint16_t nwired;	/* depth of gowire; owner G */
 	bool interrupted;	/* ginterrupt came while it ran */
 	uint8_t score;		/* 0..3: how sure it blocks after a wake-up */
 	struct timer timer;

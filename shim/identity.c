@@ -482,6 +482,56 @@ void identity_fork(uintptr_t mtp)
 	dropping(mtp);
 }
 
+static __thread uint32_t virtualtid
+	__attribute__((tls_model("initial-exec")));
+
+void identity_wire(int tid)
+{
+	uintptr_t pd = tp();
+
+	virtualtid = FIELD(pd, at.tid, uint32_t);
+	FIELD(pd, at.tid, int) = tid;
+	REAL(syscall)(SYS_set_robust_list, pd + at.robust, 24);
+}
+
+void identity_unwire(uintptr_t mtp)
+{
+	uintptr_t pd = tp();
+
+	REAL(syscall)(SYS_set_robust_list, mtp + at.robust, 24);
+	FIELD(pd, at.tid, uint32_t) = virtualtid;
+}
+
+/* As the kernel does for a thread that dies: futex(2), set_robust_list. */
+static void ownerdied(uintptr_t pd, uintptr_t entry, long offset)
+{
+	uint32_t *word = (uint32_t *)((entry & ~1ul) + (uintptr_t)offset);
+	uint32_t v = __atomic_load_n(word, __ATOMIC_RELAXED);
+
+	do
+		if ((v & FUTEX_TID_MASK) != FIELD(pd, at.tid, uint32_t))
+			return;
+	while (!__atomic_compare_exchange_n(
+		word, &v, (v & FUTEX_WAITERS) | FUTEX_OWNER_DIED, false,
+		__ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+	if (v & FUTEX_WAITERS)
+		REAL(syscall)(SYS_futex, word, FUTEX_WAKE, 1);
+}
+
+void identity_robust(void)
+{
+	uintptr_t pd = tp(), head = pd + at.robust;
+	long offset = FIELD(head, 8, long);
+	uintptr_t e = FIELD(head, 0, uintptr_t), next;
+
+	for (; (e & ~1ul) != head; e = next) {
+		next = FIELD(e & ~1ul, 0, uintptr_t);
+		ownerdied(pd, e, offset);
+	}
+	FIELD(head, 0, uintptr_t) = head;
+	FIELD(pd, at.robust - 8, uintptr_t) = head;
+}
+
 /* ---- leaving --------------------------------------------------------------------------- */
 
 uint32_t *identity_cancel(uintptr_t fs)

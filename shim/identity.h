@@ -17,6 +17,12 @@ void identity_fork(uintptr_t mtp);
 void identity_keys(void);
 /* The calling thread's cancellation word in its TCB, and that of thread fs. */
 uint32_t *identity_cancel(uintptr_t fs);
+/* The calling thread's number in its TCB is the kernel's, and the kernel knows its
+ * robust list, between these two (for libc's robust, PI and shared mutexes). */
+void identity_wire(int tid);
+void identity_unwire(uintptr_t mtp);
+/* The calling thread ends: its robust mutexes are EOWNERDEAD for the next. */
+void identity_robust(void);
 /* What the debugger and pthread_getattr_np in libc should see. */
 void identity_stack(uintptr_t fs, uintptr_t lo, uintptr_t hi, size_t guard);
 

@@ -30,9 +30,33 @@ static bool addwaiter(void *arg)
 	return true;
 }
 
+/* Around a wait a wired G stays wired: between enqueueing and parking it must not
+ * look for a P. */
+static bool islibcs(pthread_mutex_t *mutex)
+{
+	const struct mutex_ *m = (struct mutex_ *)mutex;
+
+	return !mutex_plain(m) && !mutex_hasowner(m);
+}
+
 static void unlockmutex(void *arg)
 {
-	pthread_mutex_unlock(arg);
+	if (islibcs(arg))
+		REAL(pthread_mutex_unlock)(arg);
+	else
+		pthread_mutex_unlock(arg);
+}
+
+static int relock(pthread_mutex_t *mutex)
+{
+	int r;
+
+	if (!islibcs(mutex))
+		return pthread_mutex_lock(mutex);
+	entersyscall();
+	r = REAL(pthread_mutex_lock)(mutex);
+	exitsyscall();
+	return r;
 }
 
 static int waituntil(struct cond_ *c, pthread_mutex_t *mutex, int64_t deadline)
@@ -45,7 +69,7 @@ static int waituntil(struct cond_ *c, pthread_mutex_t *mutex, int64_t deadline)
 			      .arg = c,
 			      .unlock = unlockmutex,
 			      .unlockarg = mutex };
-	int r;
+	int r, e;
 
 	if (!mutex_owned(mutex))
 		return EPERM;
@@ -55,9 +79,11 @@ static int waituntil(struct cond_ *c, pthread_mutex_t *mutex, int64_t deadline)
 		__atomic_fetch_sub(&c->nwait, 1, __ATOMIC_SEQ_CST);
 	if (r == -EINTR)
 		sigpoint();
-	pthread_mutex_lock(mutex);
+	e = relock(mutex);
 	if (r == -EINTR)
 		cancelpoint(); /* with the mutex held, as POSIX has it */
+	if (e)
+		return e; /* EOWNERDEAD */
 	return r == -ETIMEDOUT ? ETIMEDOUT : 0;
 }
 

@@ -62,6 +62,14 @@ void exitdestructors(void)
 _Noreturn static void exitthread(void)
 {
 	exitdestructors();
+	if (self.wired) {
+		uintptr_t m = mtp();
+
+		identity_robust();
+		self.wired = 0;
+		identity_unwire(m);
+		gounwire();
+	}
 	if (!schedstarted || __atomic_sub_fetch(&threadcount, 1,
 						__ATOMIC_ACQ_REL) == 0)
 		exit(0);
@@ -204,6 +212,8 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 	if (w.explicitsched && w.policy != SCHED_OTHER &&
 	    w.policy != SCHED_BATCH && w.policy != SCHED_IDLE && getuid() != 0)
 		return EPERM;
+	if (w.hasaffinity && !cpusexist(&w.affinity))
+		return EINVAL;
 	gp = gfget(w.stack, w.stack ? w.size : slotsize(&w), w.guard);
 	if (!gp)
 		return EAGAIN;
@@ -216,6 +226,7 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 	t->state = w.detached == PTHREAD_CREATE_DETACHED ? DETACHED : JOINABLE;
 	t->policy = w.explicitsched ? w.policy : self.policy;
 	t->priority = w.explicitsched ? w.priority : self.priority;
+	t->stacksize = w.size;
 	t->hasaffinity = w.hasaffinity || self.hasaffinity;
 	t->affinity = w.hasaffinity ? w.affinity : self.affinity;
 	memcpy(t->name, self.name, sizeof(t->name));
@@ -420,6 +431,8 @@ EXPORT int pthread_getattr_np(pthread_t pt, pthread_attr_t *attr)
 	if (isnative(pt) || !t->fn) /* main's stack is in /proc/self/maps */
 		return REAL(pthread_getattr_np)(pt, attr);
 	gstack(t->gp, &lo, &hi);
+	if (hi - lo > t->stacksize) /* slots are powers of two */
+		lo = hi - ((t->stacksize + 4095) & -4096ul);
 	pthread_attr_init(attr);
 	pthread_attr_setstack(attr, (void *)lo, hi - lo);
 	pthread_attr_setguardsize(attr, gguard(t->gp));

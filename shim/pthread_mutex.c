@@ -9,6 +9,7 @@
  * priority-protected and process-shared mutexes (and destroyed ones) go to libc.
  * Order: the CAS that locks (acquire) pairs with the CAS that frees (release).
  */
+#include "shim/identity.h"
 #include "shim/pthread_mutex.h"
 
 #define PAUSES 30
@@ -188,6 +189,48 @@ bool mutex_owned(pthread_mutex_t *mutex)
 	return !mutex_hasowner(m) || m->owner == threadid();
 }
 
+/* A libc mutex whose owner is known by kernel thread: the G is wired from before it
+ * has the lock until it has given it back. */
+static void wire(void)
+{
+	bool first = !gwired();
+	int tid = gowire();
+
+	if (first)
+		identity_wire(tid);
+}
+
+static void unwire(void)
+{
+	uintptr_t m = mtp();
+
+	if (self.wired == 0)
+		identity_unwire(m);
+	gounwire();
+}
+
+/* Take a lock of libc's with op, which returns 0 or EOWNERDEAD when it has it. */
+#define LIBC_LOCK(m, op)                                                       \
+	do {                                                                   \
+		bool wires = schedstarted && self.gp && mutex_wires(m);        \
+		int r;                                                         \
+									       \
+		if (wires) {                                                   \
+			wire();                                                \
+			self.wired++;                                          \
+		} else {                                                       \
+			entersyscall();                                        \
+		}                                                              \
+		r = op;                                                        \
+		if (!wires) {                                                  \
+			exitsyscall();                                         \
+		} else if (r != 0 && r != EOWNERDEAD) {                        \
+			self.wired--;                                          \
+			unwire();                                              \
+		}                                                              \
+		return r;                                                      \
+	} while (0)
+
 EXPORT int pthread_mutex_lock(pthread_mutex_t *mutex)
 {
 	struct mutex_ *m = (struct mutex_ *)mutex;
@@ -196,10 +239,7 @@ EXPORT int pthread_mutex_lock(pthread_mutex_t *mutex)
 		return lockword(&m->state, NEVER);
 	if (mutex_hasowner(m))
 		return lockowned(m, NEVER, false);
-	entersyscall();
-	int r = REAL(pthread_mutex_lock)(mutex);
-	exitsyscall();
-	return r;
+	LIBC_LOCK(m, REAL(pthread_mutex_lock)(mutex));
 }
 ALIAS_OF(__pthread_mutex_lock, pthread_mutex_lock);
 
@@ -211,7 +251,7 @@ EXPORT int pthread_mutex_trylock(pthread_mutex_t *mutex)
 		return trylock(&m->state, 1) ? 0 : EBUSY;
 	if (mutex_hasowner(m))
 		return lockowned(m, NEVER, true);
-	return REAL(pthread_mutex_trylock)(mutex);
+	LIBC_LOCK(m, REAL(pthread_mutex_trylock)(mutex));
 }
 ALIAS_OF(__pthread_mutex_trylock, pthread_mutex_trylock);
 
@@ -222,12 +262,8 @@ EXPORT int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock,
 	int64_t deadline;
 	int e;
 
-	if (!mutex_plain(m) && !mutex_hasowner(m)) {
-		entersyscall();
-		e = REAL(pthread_mutex_clocklock)(mutex, clock, abs);
-		exitsyscall();
-		return e;
-	}
+	if (!mutex_plain(m) && !mutex_hasowner(m))
+		LIBC_LOCK(m, REAL(pthread_mutex_clocklock)(mutex, clock, abs));
 	/* POSIX: a bad time matters only if it has to wait */
 	e = deadlineof(clock, abs, &deadline);
 	if (e && (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC)) {
@@ -249,6 +285,20 @@ EXPORT int pthread_mutex_timedlock(pthread_mutex_t *mutex,
 	return pthread_mutex_clocklock(mutex, CLOCK_REALTIME, abs);
 }
 
+static int unlocklibc(pthread_mutex_t *mutex)
+{
+	/* read first: it may be gone once it is unlocked */
+	bool wires = schedstarted && self.gp && self.wired &&
+		     mutex_wires((struct mutex_ *)mutex);
+	int r = REAL(pthread_mutex_unlock)(mutex);
+
+	if (wires && r == 0) {
+		self.wired--;
+		unwire();
+	}
+	return r;
+}
+
 EXPORT int pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
 	struct mutex_ *m = (struct mutex_ *)mutex;
@@ -259,7 +309,7 @@ EXPORT int pthread_mutex_unlock(pthread_mutex_t *mutex)
 	}
 	if (mutex_hasowner(m))
 		return unlockowned(m);
-	return REAL(pthread_mutex_unlock)(mutex);
+	return unlocklibc(mutex);
 }
 ALIAS_OF(__pthread_mutex_unlock, pthread_mutex_unlock);
 

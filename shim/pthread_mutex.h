@@ -31,6 +31,15 @@ static inline bool mutex_hasowner(const struct mutex_ *m)
 	       k == PTHREAD_MUTEX_ERRORCHECK_NP;
 }
 
+/* libc's, and while it is held the kernel, or another process, must find the owner
+ * by its kernel thread: robust, PI, and shared ones with an owner. */
+static inline bool mutex_wires(const struct mutex_ *m)
+{
+	int k = m->kind & 0xff;
+
+	return k != 0xff && (k & 0x30 || ((k & 0x80) && k & 3));
+}
+
 /* False if unlocking it is not the caller's right. */
 bool mutex_owned(pthread_mutex_t *mutex);
 

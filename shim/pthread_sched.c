@@ -6,8 +6,10 @@
  */
 #include "shim/shim.h"
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 EXPORT int sched_yield(void)
@@ -74,6 +76,30 @@ EXPORT int pthread_getname_np(pthread_t pt, char *buf, size_t len)
 	return 0;
 }
 
+/* A thread's name is the thread's, not the kernel thread's. */
+EXPORT int prctl(int op, ...)
+{
+	unsigned long a[4];
+	va_list ap;
+
+	va_start(ap, op);
+	for (int i = 0; i < 4; i++)
+		a[i] = va_arg(ap, unsigned long);
+	va_end(ap);
+	if (schedstarted && self.gp && op == PR_SET_NAME) {
+		strncpy(self.name, (const char *)a[0], 15);
+		self.name[15] = 0;
+		if (!self.fn)
+			setcomm(self.name);
+		return 0;
+	}
+	if (schedstarted && self.gp && op == PR_GET_NAME) {
+		memcpy((char *)a[0], self.name, 16);
+		return 0;
+	}
+	return REAL(prctl)(op, a[0], a[1], a[2], a[3]);
+}
+
 #define THREAD_CLOCK(tid) ((clockid_t)(~(unsigned)(tid) << 3 | 6))
 
 EXPORT int pthread_getcpuclockid(pthread_t pt, clockid_t *clock)
@@ -114,21 +140,28 @@ EXPORT int pthread_getaffinity_np(pthread_t pt, size_t size, cpu_set_t *cpus)
 	return r;
 }
 
+bool cpusexist(const cpu_set_t *cpus)
+{
+	cpu_set_t may;
+
+	if (sched_getaffinity(getpid(), sizeof(may), &may) != 0)
+		return true;
+	CPU_AND(&may, &may, cpus);
+	return CPU_COUNT(&may) != 0;
+}
+
 EXPORT int pthread_setaffinity_np(pthread_t pt, size_t size,
 				  const cpu_set_t *cpus)
 {
 	struct thread *t = threadof(pt);
-	cpu_set_t set, may;
+	cpu_set_t set;
 
 	if (!isg(pt))
 		return REAL(pthread_setaffinity_np)(pt, size, cpus);
 	CPU_ZERO(&set);
 	memcpy(&set, cpus, size < sizeof(set) ? size : sizeof(set));
-	if (sched_getaffinity(getpid(), sizeof(may), &may) == 0) {
-		CPU_AND(&set, &set, &may);
-		if (CPU_COUNT(&set) == 0)
-			return EINVAL;
-	}
+	if (!cpusexist(&set))
+		return EINVAL;
 	t->affinity = set;
 	t->hasaffinity = true;
 	return 0;

@@ -38,6 +38,8 @@ struct thread {
 	void *arg;
 	void *ret;
 	uint64_t pending;	/* signals sent to it while it was parked */
+	size_t stacksize;	/* as asked for; pthread_getattr_np reports it */
+	uint32_t wired;		/* libc mutexes held that wire it */
 	bool c11;
 	char name[16];
 	int policy, priority;
@@ -95,6 +97,9 @@ int waitinterruptible(const struct semawait *w, struct thread **release);
 /* Raise what was sent to this thread while it was parked (signal.c). */
 void sigpoint(void);
 bool sigpending_(void);
+
+/* Some CPU of the set is one that the process may use. */
+bool cpusexist(const cpu_set_t *cpus);
 
 /* ---- life (init.c) ------------------------------------------------------------------ */
 

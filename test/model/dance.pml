@@ -1,274 +1,361 @@
-/* scratch */
+/* dance.pml - the "Delicate dance": an M goes idle while a G becomes runnable.
+ *
+ * Models: goready, wakep, startm, resetspinning, findrunnable, goidle, recheck and
+ *	stopm of core/proc.c, schedtemplate of core/sched.c. See: "Delicate dance" in
+ *	core/proc.c.
+ *
+ * Three Ms, three Ps, two pieces of work. M 0 submits, from its P or, as a thread
+ * without one, to the global queue; or its first piece of work submits the second.
+ * Whoever submits or works goes on until both pieces are in hand, as a G that computes
+ * does: so a piece that is left beside an idle P is found, not only one that is left
+ * with all Ms asleep. The others start with a P, looking for work.
+ *
+ * What is stored in a ring passes a store buffer: goready's store of the tail can come
+ * after its look at npidle. Locked operations empty it.
+ *
+ * Checked: both pieces are taken (no invalid end state), a P has one user.
+ *
+ * Two ways are right. By default every M that has given its P up looks at the queues
+ * again, spinning or not, and a submitter may skip wakep if no P is idle, which is
+ * cheap when all are busy. With -DGO only a spinning M looks again; then wakep must
+ * always be called, for it raises needspinning when it finds no idle P.
+ *
+ * Must fail: BAD   nobody looks again
+ *	BAD2  no full fence between queueing the G and the look at npidle
+ *	BAD3  wakep lowers nmspinning after it has dropped sched.lock: between the
+ *	      two a submitter counts on a spinning M that is none, and the last
+ *	      real one has looked before
+ *	BAD4  only a spinning M looks again, and wakep is skipped if no P is idle: an
+ *	      M about to drop its P is not seen yet and sees no needspinning
+ */
 #define NM 3
 #define NP 3
-#define NW 2
-#define NONE 7
-#ifndef NS
-#define NS 1
+#define WORK 2
+#define NONE 7		/* no P, no M */
+#define ALL 7		/* a bit an M */
+
+#if defined(GO) || defined(BAD4)
+#define RECHECK spinning[me]
+#else
+#define RECHECK true
+#endif
+#ifdef GO
+#define MAYWAKE true
+#else
+#define MAYWAKE (npidle > 0)
 #endif
 
-byte runq[NP];
-byte pend[NP];
-byte glob;
-bit  lk;
-byte pidle, npidle, midle;
+byte ring[NP];		/* work on a P's queue */
+byte stored[NP];	/* the same, still in its M's store buffer */
+byte global;
+bit locked;		/* sched.lock */
+byte pidle, npidle;	/* idle Ps: a bit each, and how many */
+byte midle;		/* Ms asleep in stopm: a bit each */
 byte nmspinning;
-bit  needspinning;
+bit needspinning;
+bit spinning[NM];
 byte nextp[NM];
-bit  nextspin[NM];
-byte wantm = NONE; bit wantspin;
-byte started, submitted;
-bit second, mode;
+byte wantm = NONE;	/* a P that waits for an M of the template thread, */
+bit wantspinning;	/*   which shall spin */
+byte taken;		/* pieces of work in hand */
+bit chain;		/* the first piece submits the second */
+bit foreign;		/* M 0 has no P */
 
-#define done (started == NW)
-#define LOCK atomic { lk == 0 -> lk = 1 }
-#define UNLOCK lk = 0
+#define flushed (p == NONE || stored[p] == 0)
+#define done (taken == WORK)
 
-inline startm(pp, spinning)
+/* Any member of a set, which is not empty. */
+inline pick(set, x)
 {
-	LOCK;
-	d_step {
-		if
-		:: midle & 1 -> w = 0
-		:: !(midle & 1) && (midle & 2) -> w = 1
-		:: !(midle & 3) && (midle & 4) -> w = 2
-		:: else -> w = NONE
-		fi;
-		if
-		:: w == NONE -> assert(wantm == NONE); wantm = pp; wantspin = spinning
-		:: else -> midle = midle & ~(1 << w); nextspin[w] = spinning; nextp[w] = pp
-		fi;
-		w = NONE; lk = 0
-	}
+	if
+	:: set & 1 -> x = 0
+	:: set & 2 -> x = 1
+	:: set & 4 -> x = 2
+	fi;
+	set = set & ~(1 << x)
 }
 
-inline pidleget()
+inline lock()
 {
-	d_step {
+	atomic { !locked && flushed -> locked = 1 }
+}
+
+/* pidleget. Holds sched.lock. */
+inline pidleget(x)
+{
+	if
+	:: pidle -> pick(pidle, x); npidle--
+	:: else -> x = NONE
+	fi
+}
+
+/* An M that is idle gets P q and spins; if there is none the template makes one. */
+inline startm()
+{
+	lock();
+	atomic {
 		if
-		:: pidle & 1 -> q = 0
-		:: !(pidle & 1) && (pidle & 2) -> q = 1
-		:: !(pidle & 3) && (pidle & 4) -> q = 2
-		:: else -> q = NONE
+		:: midle -> pick(midle, w); spinning[w] = 1; nextp[w] = q
+		:: else ->
+			assert(wantm == NONE);
+			wantm = q;
+			wantspinning = 1
 		fi;
-		if
-		:: q != NONE -> pidle = pidle & ~(1 << q); npidle--
-		:: else
-		fi
+		q = NONE; w = 0; locked = 0
 	}
 }
 
 inline wakep()
 {
 	if
+	:: nmspinning > 0
 	:: nmspinning == 0 ->
+		/* the CAS */
 		if
-		:: atomic { nmspinning == 0 -> nmspinning = 1 }
-			LOCK;
-			atomic { pidleget();
-			if
-			:: q == NONE -> needspinning = NS;
-#ifndef LATE
-			   nmspinning--
+		:: atomic { flushed && nmspinning == 0 -> nmspinning = 1 }
+			lock();
+			atomic {
+				pidleget(q);
+				if
+				:: q == NONE ->
+					needspinning = 1;
+#ifndef BAD3
+					nmspinning--
 #endif
-			:: else
-			fi;
-			lk = 0; }
+				:: else
+				fi;
+				locked = 0
+			}
 			if
-#ifdef LATE
+#ifdef BAD3
 			:: q == NONE -> nmspinning--
 #else
-			:: q == NONE -> skip
+			:: q == NONE
 #endif
-			:: else -> startm(q, 1); q = NONE
+			:: q != NONE -> startm()
 			fi
-		:: nmspinning != 0 -> skip
+		:: atomic { flushed && nmspinning > 0 }
 		fi
-	:: nmspinning != 0 -> skip
 	fi
 }
-
-#ifdef NOTEST
-#define TEST 1
-#else
-#define TEST (npidle != 0)
-#endif
 
 inline goready()
 {
 	if
-	:: pend[p]++;
+	:: p != NONE ->
+		stored[p]++;
 #ifndef BAD2
-	   pend[p] == 0
+		flushed;	/* full fence */
 #endif
-	:: LOCK; glob++; UNLOCK
-	fi;
-	if
-	:: TEST -> wakep()
-	:: !TEST -> skip
+		if
+		:: MAYWAKE -> wakep()
+		:: !MAYWAKE
+		fi
+	:: lock(); global++; locked = 0;
+		if
+		:: p == NONE || MAYWAKE -> wakep()
+		:: p != NONE && !MAYWAKE
+		fi
 	fi
 }
 
-proctype drain()
+inline becomespinning()
+{
+	spinning[me] = 1;
+	nmspinning++;
+	needspinning = 0
+}
+
+inline takeglobal()
+{
+	lock();
+	if
+	:: global > 0 -> global--; locked = 0; goto found
+	:: else -> locked = 0
+	fi
+}
+
+proctype memory()
 {
 end:
 	do
-	:: d_step { pend[0] > 0 -> pend[0]--; runq[0]++ }
-	:: d_step { pend[1] > 0 -> pend[1]--; runq[1]++ }
-	:: d_step { pend[2] > 0 -> pend[2]--; runq[2]++ }
+	:: d_step { stored[0] > 0 -> stored[0]--; ring[0]++ }
+	:: d_step { stored[1] > 0 -> stored[1]--; ring[1]++ }
+	:: d_step { stored[2] > 0 -> stored[2]--; ring[2]++ }
 	od
 }
 
+/* A new M is an M that came to be idle. */
 proctype template()
 {
+	byte w;
+
 	do
-	:: atomic { wantm != NONE && lk == 0 && midle != 0 ->
-		if
-		:: midle & 1 -> midle = midle & ~1; nextspin[0] = wantspin; nextp[0] = wantm
-		:: midle & 2 -> midle = midle & ~2; nextspin[1] = wantspin; nextp[1] = wantm
-		:: midle & 4 -> midle = midle & ~4; nextspin[2] = wantspin; nextp[2] = wantm
-		fi;
-		wantm = NONE }
+	:: atomic { wantm != NONE && !locked && midle ->
+		pick(midle, w);
+		spinning[w] = wantspinning;
+		nextp[w] = wantm;
+		wantm = NONE; wantspinning = 0; w = 0 }
 	:: done -> break
 	od
 }
 
-proctype M(byte me)
+proctype M(byte me; byte p)
 {
-	byte p = me, w = NONE, q = NONE, i;
-	bit spin, ws;
+	byte q = NONE, w, i;
 
 	if
 	:: me == 0 ->
-		submitted = 1; 
 		goready();
 		if
-		:: !mode -> goready()
+		:: !chain -> goready()
 		:: else
 		fi;
-#ifdef WEAK
-		goto top
-#else
-		done; goto fin
-#endif
+		done;
+		goto out
 	:: else
 	fi;
 
-top:	pend[p] == 0;
+top:	/* findrunnable */
 	if
-	:: atomic { runq[p] > 0 -> runq[p]-- } goto found
-	:: runq[p] == 0
+	:: atomic { ring[p] > 0 -> ring[p]-- }
+		goto found
+	:: !ring[p]
 	fi;
 	if
-	:: glob != 0 -> LOCK; 
-		if
-		:: glob > 0 -> glob--; UNLOCK; goto found
-		:: else -> UNLOCK
-		fi
-	:: glob == 0
+	:: global > 0 -> takeglobal()
+	:: global == 0
 	fi;
 	if
-	:: spin || 2 * nmspinning < NP - npidle ->
+	:: spinning[me] || 2 * nmspinning < NP - npidle ->
 		if
-		:: !spin -> spin = 1; nmspinning++; needspinning = 0
+		:: !spinning[me] -> becomespinning()
 		:: else
 		fi;
-		i = 0;
+		/* stealwork; what the scan has missed is for recheck to find */
 		do
 		:: i < NP ->
 			if
-			:: atomic { runq[i] > 0 -> runq[i]--; i = 0 } goto found
-			:: runq[i] == 0 -> i++
+			:: atomic { ring[i] > 0 -> ring[i]--; i = 0 }
+				goto found
+			:: ring[i] == 0 -> i++
 			fi
 		:: i == NP -> i = 0; break
 		od
-	:: !(spin || 2 * nmspinning < NP - npidle) -> skip
+	:: !(spinning[me] || 2 * nmspinning < NP - npidle)
 	fi;
-	LOCK;
+
+	/* goidle */
+	lock();
 	if
-	:: glob > 0 -> glob--; UNLOCK; goto found
-	:: glob == 0
-	fi;
-	if
-	:: !spin && needspinning -> spin = 1; nmspinning++; needspinning = 0; UNLOCK; goto top
+	:: global > 0 -> global--; locked = 0; goto found
 	:: else
 	fi;
-	d_step { assert(!(pidle & (1 << p)) && runq[p] == 0); pidle = pidle | (1 << p); npidle++; p = NONE }
-	UNLOCK;
-	ws = spin;
+#ifdef GO
 	if
-	:: spin -> spin = 0; nmspinning--
+	:: !spinning[me] && needspinning ->
+		becomespinning();
+		locked = 0;
+		goto top
 	:: else
 	fi;
-#ifdef ALWAYS
-	ws = 1;
 #endif
-#ifndef BAD
+	d_step {
+		assert(!(pidle & (1 << p)) && !ring[p] && !stored[p]);
+		pidle = pidle | (1 << p);
+		npidle++;
+		p = NONE
+	}
+	locked = 0;
+	i = RECHECK;
 	if
-	:: ws -> ws = 0;
-		if
-		:: glob > 0 -> goto work
-		:: glob == 0
-		fi;
+	:: spinning[me] -> spinning[me] = 0; nmspinning--
+	:: else
+	fi;
+	if
+#ifdef BAD
+	:: i = 0
+#else
+	:: i ->
 		i = 0;
-		do
-		:: i < NP ->
-			if
-			:: runq[i] > 0 -> i = 0; goto work
-			:: runq[i] == 0 -> i++
-			fi
-		:: i == NP -> i = 0; break
-		od;
-		goto stop
-work:		LOCK;
-		atomic { pidleget(); p = q; q = NONE;
+		/* recheck */
 		if
-		:: p == NONE -> needspinning = NS
-		:: else
+		:: global > 0 -> goto work
+		:: global == 0
 		fi;
-		lk = 0 }
+		do
+		:: i < NP && ring[i] > 0 -> i = 0; goto work
+		:: i < NP && ring[i] == 0 -> i++
+		:: i == NP -> i = 0; goto sleep
+		od;
+work:		lock();
+		atomic {
+			pidleget(p);
+			if
+			:: p == NONE -> needspinning = 1
+			:: else
+			fi;
+			locked = 0
+		}
 		if
-		:: p == NONE -> goto stop
-		:: else -> spin = 1; nmspinning++; needspinning = 0; goto top
+		:: p != NONE -> becomespinning(); goto top
+		:: else
 		fi
-	:: else
-	fi;
+	:: !i
 #endif
-stop:	LOCK; midle = midle | (1 << me); UNLOCK;
+	fi;
+
+sleep:	/* stopm */
+	lock();
+	midle = midle | (1 << me);
+	locked = 0;
 	if
-	:: atomic { nextp[me] != NONE -> p = nextp[me]; spin = nextspin[me]; nextp[me] = NONE; nextspin[me] = 0 } goto top
-	:: done -> goto fin
+	:: atomic { nextp[me] != NONE -> p = nextp[me]; nextp[me] = NONE }
+		goto top
+	:: done -> goto out
 	fi;
 
 found:
 	if
-	:: spin -> spin = 0; nmspinning--; 
+	:: spinning[me] ->
+		/* resetspinning */
+		spinning[me] = 0;
+		nmspinning--;
 		if
-		:: TEST -> wakep()
-		:: !TEST -> skip
+		:: MAYWAKE -> wakep()
+		:: !MAYWAKE
 		fi
 	:: else
 	fi;
-	started++;
+	d_step { taken++; i = (chain && taken == 1) }
 	if
-	:: second && started == 1 -> second = 0; goready()
-	:: else
+	:: i -> i = 0; goready()
+	:: !i
 	fi;
-#ifdef WEAK
-	goto top;
-#else
 	done;
-#endif
-fin:	skip
+out:	assert(nmspinning <= NM)
 }
 
 init {
 	atomic {
-		nextp[0] = NONE; nextp[1] = NONE; nextp[2] = NONE;
+		byte i;
+
+		for (i : 0 .. NM - 1) {
+			nextp[i] = NONE
+		}
+		i = 0;
 		if
-		:: second = 1; mode = 1
-		:: second = 0
+		:: foreign = 1; pidle = 1; npidle = 1
+		:: foreign = 0
 		fi;
-		run drain(); run template(); run M(0); run M(1); run M(2)
+		run memory();
+		run template();
+		if
+		:: chain = 1
+		:: chain = 0
+		fi;
+		run M(0, (foreign -> NONE : 0));
+		run M(1, 1);
+		run M(2, 2)
 	}
 }

@@ -38,7 +38,7 @@
  *	BAD12 entersyscall does not enter core
  */
 #ifndef NM
-#define NM 2		/* Ms */
+#define NM 1		/* Ms that sysmon watches */
 #endif
 #ifndef NP
 #define NP 2		/* Ps */
@@ -49,7 +49,7 @@
 
 #define NOP 7		/* no P */
 #define IDLE 8		/* owner: the idle list */
-#define MON 9		/* owner: sysmon, or on its way to an M */
+#define OTHER 9		/* owner: the one in other() */
 
 /* m->pstate */
 #define HELD 0
@@ -72,8 +72,6 @@ bit asleep[NM];		/* off the CPU in a call: what /proc shows */
 chan buf[NM] = [SB] of { byte, byte };
 
 byte idle;		/* idle Ps: a bit a P */
-byte nextp[NM];
-bit stopped[NM];	/* on the list of idle Ms */
 
 /* for the assertions only */
 byte owner[NP];
@@ -96,28 +94,36 @@ end:
 	od
 }
 
+/* Somebody in core gives P x away, or sysmon has taken it. */
+inline handoffp(x)
+{
+	owner[x] = IDLE; idle = idle | (1 << x)
+}
+
+inline getidle()
+{
+	if
+	:: idle & 1 -> new = 0
+	:: idle & 2 -> new = 1
+	fi;
+	idle = idle & ~(1 << new)
+}
+
 /* ---- an M ---------------------------------------------------------------- */
 
 /* p and oldp are m->p and m->oldp as their only writer sees them. */
 
-inline store(what, v)
-{
-	buf[me]!what, v
-}
-
 inline setpstate(v)
 {
-	atomic { buf[me]!PSTATE, v -> newest = v }
+	atomic { buf[me]!PSTATE, v; newest = v }
 }
 
-inline loadpstate(s)
+inline load(s)
 {
-	atomic {
-		if
-		:: buf[me]??[PSTATE, _] -> s = newest
-		:: else -> s = pstate[me]
-		fi
-	}
+	if
+	:: buf[me]??[PSTATE, _] -> s = newest	/* from the buffer */
+	:: else -> s = pstate[me]
+	fi
 }
 
 inline cas(from, to)
@@ -135,76 +141,68 @@ inline sleep()
 	asleep[me] = 0
 }
 
+inline use()
+{
+	s = 0;
+	if
+	:: p != NOP -> assert(owner[p] == me && !used[p]); used[p] = 1
+	:: else
+	fi
+}
+
+inline enduse()
+{
+	if
+	:: p != NOP -> assert(owner[p] == me && used[p]); used[p] = 0
+	:: else
+	fi
+}
+
 inline acquirep(new)
 {
 	atomic {
 		assert(p == NOP && oldp == NOP);	/* else that one is lost */
-		assert(owner[new] == IDLE || owner[new] == MON);
+		assert(owner[new] == IDLE);
 		owner[new] = me;
-		p = new; new = NOP
+		p = new;
+		new = NOP;
+		buf[me]!P, p
 	}
-	store(P, p);
 	setpstate(HELD)
 }
 
 /* The M has noticed TAKEN. */
 inline losep()
 {
-	d_step {
+	atomic {
 		assert(p == NOP || owner[p] != me);
 		assert(oldp == NOP || owner[oldp] != me);
-		p = NOP
+		p = NOP;
+		buf[me]!P, NOP
 	}
-	store(P, NOP);
 	setpstate(NONE)
-}
-
-inline getidle()
-{
-	if
-	:: idle & 1 -> new = 0
-	:: idle & 2 -> new = 1
-	fi;
-	idle = idle & ~(1 << new)
 }
 
 /* acquirem; with a P, the M uses it until it leaves. */
 inline enter()
 {
-	store(LOCKS, 1);
-	loadpstate(s);
-	if
-	:: s != HELD -> slow()
-	:: else
-	fi;
-	begin()
-}
-
-inline begin()
-{
-	d_step {
+	buf[me]!LOCKS, 1;
+#ifdef FENCE
+	empty(buf[me]);
+#endif
+	atomic {
+		load(s);
 		if
-		:: p != NOP -> assert(owner[p] == me && !used[p]); used[p] = 1
-		:: else
-		fi;
-		s = 0
-	}
-}
-
-inline endcore()
-{
-	d_step {
-		if
-		:: p != NOP -> assert(owner[p] == me && used[p]); used[p] = 0
+		:: s == HELD -> use(); goto core
 		:: else
 		fi
 	}
+	slow()
 }
 
 inline leave()
 {
-	endcore();
-	store(LOCKS, 0)
+	atomic { nfull(buf[me]) -> enduse(); buf[me]!LOCKS, 0 }
 }
 
 #ifdef BAD8
@@ -217,8 +215,7 @@ inline slow()
 {
 	trying[me] = 1;
 	do
-	:: !incall ->
-		loadpstate(s);
+	:: atomic { !incall -> load(s) }
 		if
 		:: s == RETAKING ->
 			cas(RETAKING, HELD);
@@ -242,28 +239,29 @@ inline slow()
 		fi
 	:: incall -> break
 	od;
-	atomic { ok = 0; s = 0; trying[me] = 0 }
+	atomic { ok = 0; trying[me] = 0; use() }
 }
 
-/* The end of a declared call: the P back if it is still there. Locks is 1. */
+/* The end of a declared call, locks raised: the P back if it is still there. */
 inline reclaim()
 {
 	trying[me] = 1;
 #ifdef BAD7
-	d_step { new = oldp; oldp = NOP }
-	store(OLDP, NOP);
+	atomic { new = oldp; oldp = NOP; buf[me]!OLDP, NOP }
 	cas(SYSCALL, HELD);
 	if
 	:: !ok -> cas(RETAKING, HELD)
 	:: ok
 	fi;
 	if
-	:: !ok -> loadpstate(s); ok = (s == HELD)
+	:: !ok -> atomic { load(s); ok = (s == HELD) }
 	:: ok
 	fi;
 	if
-	:: ok -> atomic { assert(owner[new] == me); p = new; new = NOP }
-		store(P, p)
+	:: ok -> atomic {
+		assert(owner[new] == me);
+		p = new; new = NOP;
+		buf[me]!P, p }
 	:: !ok -> atomic {
 		assert(owner[new] != me);	/* else it is lost */
 		new = NOP }
@@ -271,53 +269,50 @@ inline reclaim()
 	fi;
 #else
 	do
-	:: loadpstate(s);
+	:: atomic { load(s) }
 		if
+		:: s == SYSCALL -> cas(SYSCALL, HELD)
+		:: s == RETAKING -> cas(RETAKING, HELD)
 #ifdef BAD8
 		:: s == HELD -> ok = 1
 #endif
-		:: s == SYSCALL -> cas(SYSCALL, HELD)
-		:: s == RETAKING -> cas(RETAKING, HELD)
-		:: s == TAKEN || s == NONE -> losep(); oldp = NOP; break
+		:: s == TAKEN || s == NONE ->
+			losep();
+			oldp = NOP;
+			break
 		fi;
 		if
-		:: ok -> atomic {
+		:: atomic { ok ->
 			assert(p == NOP && owner[oldp] == me);
-			p = oldp; oldp = NOP }
-			store(P, p);
+			p = oldp; oldp = NOP;
+			buf[me]!P, p }
 			break
-		:: else
+		:: !ok
 		fi
 	od;
-	store(OLDP, NOP);
+	buf[me]!OLDP, NOP;
 #endif
 	atomic { ok = 0; s = 0; trying[me] = 0 }
 }
 
-/* releasep, and a P from somebody else or from the idle list. */
+/* releasep; then a P from whoever has one to give. */
 inline stop()
 {
 	if
-	:: p != NOP ->
-		endcore();
-		d_step { new = p; p = NOP }
-		store(P, NOP);
+	:: atomic { p != NOP && nfull(buf[me]) ->
+		enduse();
+		new = p; p = NOP;
+		buf[me]!P, NOP }
 		setpstate(NONE);
 		atomic { empty(buf[me]) ->	/* under sched.lock */
 			assert(owner[new] == me);
-			owner[new] = IDLE;
-			idle = idle | (1 << new);
+			handoffp(new);
 			new = NOP }
-	:: else
+	:: p == NOP
 	fi;
-	if
-	:: atomic { empty(buf[me]) && idle -> getidle() }
-	:: atomic { empty(buf[me]) -> stopped[me] = 1; asleep[me] = 1 }
-		atomic { nextp[me] != NOP -> new = nextp[me]; nextp[me] = NOP }
-		asleep[me] = 0
-	fi;
+	atomic { empty(buf[me]) && idle -> getidle() }
 	acquirep(new);
-	begin()
+	atomic { use() }
 }
 
 proctype M(byte me; byte p)
@@ -330,63 +325,80 @@ user:
 	:: sleep(); goto user
 	:: enter()
 #ifdef BAD12
-	:: atomic { p != NOP -> oldp = p; p = NOP } goto call
+	:: atomic { p != NOP -> oldp = p; p = NOP; goto call }
 #endif
 	fi;
 core:
 	if
-	:: leave(); goto user
+	:: leave(); if :: oldp == NOP -> goto user :: else -> goto ret fi
 	:: p != NOP -> sleep(); goto core
-	:: stop(); goto core
-	:: p != NOP ->
+	:: oldp == NOP -> stop(); goto core
+	:: oldp != NOP ->
+		/* it parks within a declared call: that ends here */
+#ifdef BAD9
+		stop();
+#else
+		reclaim();
+		atomic { use() }
+#endif
+		goto core
+	:: atomic { p != NOP && nfull(buf[me]) ->
 		/* entersyscall */
-		endcore();
-		d_step { oldp = p; p = NOP }
+		enduse();
+		oldp = p; p = NOP }
 #ifdef BAD12
 call:
 #endif
-		store(OLDP, oldp);
-		store(P, NOP);
+		buf[me]!OLDP, oldp;
+		buf[me]!P, NOP;
 		setpstate(SYSCALL);
-		store(LOCKS, 0)
+		buf[me]!LOCKS, 0
 	fi;
+	/* the call */
 	if
 	:: skip
 	:: sleep()
-	:: enter();
-		if
-		:: leave()
-		:: /* it parks: first the call's end */
-#ifndef BAD9
-			if
-			:: oldp != NOP -> reclaim(); begin()
-			:: else
-			fi;
-#endif
-			goto core
-		fi
+	:: enter(); goto core
 	fi;
+ret:
 	/* exitsyscall */
-	store(LOCKS, 1);
+	buf[me]!LOCKS, 1;
 	if
 	:: oldp != NOP -> reclaim()
 	:: else
 	fi;
 	slow();
-	begin();
 	goto core
+}
+
+/* An M that never leaves core and uses any P that it can get. */
+proctype other()
+{
+	byte new = NOP;
+
+end:
+	do
+	:: atomic { idle ->
+		getidle();
+		assert(owner[new] == IDLE && !used[new]);
+		owner[new] = OTHER; used[new] = 1 }
+		atomic {
+			assert(owner[new] == OTHER && used[new]);
+			used[new] = 0;
+			handoffp(new);
+			new = NOP
+		}
+	od
 }
 
 /* ---- sysmon -------------------------------------------------------------- */
 
 inline moncas(from, to)
 {
-	atomic {
-		if
-		:: pstate[i] == from -> pstate[i] = to; ok = 1
-		:: else -> ok = 0
-		fi
-	}
+	if
+	:: pstate[i] == from -> pstate[i] = to; ok = 1
+	:: else -> ok = 0
+	fi
 }
 
 proctype sysmon()
@@ -395,63 +407,65 @@ proctype sysmon()
 	bit ok, off;
 
 again:
-	atomic { was = 0; old = NOP; ok = 0; off = 0 }
-	if
-	:: i = 0
-	:: i = 1
-#if NM > 2
-	:: i = 2
-#endif
-	fi;
+	/* a hint: all of it can be different at the CAS */
 	atomic {
-		was = pstate[i];
+		old = NOP; ok = 0; off = 0;
 		if
-		:: was != HELD && was != SYSCALL -> goto again
-		:: else
+		:: !locks[0] -> i = 0
+#if NM > 1
+		:: !locks[1] -> i = 1
+#endif
+		fi;
+		if
+		:: was = HELD
+		:: was = SYSCALL
 		fi
 	}
-	if
-	:: locks[i] -> goto again
-	:: else
-	fi;
 #ifdef BAD4
 	off = asleep[i];
 #endif
 #ifdef BAD10
 	if
 	:: was == SYSCALL ->
-		moncas(SYSCALL, TAKEN);
+		atomic {
+			moncas(SYSCALL, TAKEN);
+			if
+			:: !ok -> goto again
+			:: ok && owner[0] == i -> owner[0] = OTHER
+			:: ok && owner[1] == i -> owner[1] = OTHER
+			fi
+		}
+		old = mold[i];
+		assert(old != NOP && owner[old] == OTHER);
+		atomic { handoffp(old); goto again }
+	:: else
+	fi;
+#endif
+	atomic {
+		moncas(was, RETAKING);
 		if
-		:: ok -> old = mold[i]; assert(old != NOP);
-			goto taken
-		:: else -> goto again
+		:: !ok -> goto again
+		:: else
 		fi
-	:: else
-	fi;
-#endif
-	moncas(was, RETAKING);
-	if
-	:: !ok -> goto again
-	:: else
-	fi;
+	}
 	old = (was == SYSCALL -> mold[i] : mp[i]);
-#ifdef BAD5
-	off = 1;
-#endif
 #ifdef BAD3
 	if
 	:: locks[i] -> goto giveup
 	:: else
 	fi;
 #endif
-#ifndef BAD4
+#ifdef BAD5
+	off = 1;
+#endif
 	if
 	:: was == SYSCALL -> off = 1
+#ifndef BAD4
 	:: else -> off = off | asleep[i]
-	fi;
 #else
-	off = off | (was == SYSCALL);
+	:: else
 #endif
+	fi;
 	if
 	:: old == NOP || !off -> goto giveup
 	:: else
@@ -472,24 +486,12 @@ again:
 		:: !ok -> goto giveup
 		:: else
 		fi;
-taken:
 		assert(owner[old] == i && !used[old]);
-		owner[old] = MON
-	}
-	/* handoffp */
-	atomic {
-		if
-		:: stopped[0] -> stopped[0] = 0; nextp[0] = old
-		:: stopped[1] -> stopped[1] = 0; nextp[1] = old
-#if NM > 2
-		:: stopped[2] -> stopped[2] = 0; nextp[2] = old
-#endif
-		:: else -> owner[old] = IDLE; idle = idle | (1 << old)
-		fi
+		handoffp(old)
 	}
 	goto again;
 giveup:
-	moncas(RETAKING, was);
+	atomic { moncas(RETAKING, was) }
 	goto again
 }
 
@@ -497,15 +499,19 @@ init {
 	atomic {
 		byte i;
 		for (i : 0 .. NM - 1) {
-			nextp[i] = NOP; mold[i] = NOP; mp[i] = (i < NP -> i : NOP);
+			mold[i] = NOP; mp[i] = (i < NP -> i : NOP);
 			pstate[i] = (i < NP -> HELD : NONE);
 			run memory(i);
 			run M(i, mp[i])
 		}
 		for (i : 0 .. NP - 1) {
-			owner[i] = i
+			if
+			:: i < NM -> owner[i] = i
+			:: else -> handoffp(i)
+			fi
 		}
 		i = 0;
+		run other();
 #ifdef BAD11
 		run sysmon();
 #endif

@@ -55,8 +55,9 @@ int main(void)
 	section("errors");
 	errno = 0;
 	CHECK(sem_open(name, 0) == SEM_FAILED && errno == ENOENT);
+	/* POSIX has the first; glibc takes it for a bad name. */
 	CHECK(sem_open(too_long, O_CREAT, 0600, 1) == SEM_FAILED &&
-	      errno == ENAMETOOLONG);
+	      (errno == ENAMETOOLONG || errno == EINVAL));
 	CHECK(sem_open(name, O_CREAT, 0600, (unsigned)SEM_VALUE_MAX + 1) ==
 		      SEM_FAILED &&
 	      errno == EINVAL);

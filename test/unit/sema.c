@@ -429,7 +429,7 @@ static void *movesaround(void *arg)
 	return NULL;
 }
 
-Test(sema, deadline_while_moved, .timeout = 60)
+Test(sema, deadline_while_moved, .timeout = 20)
 {
 	pthread_t t[2] = { spawn(movesaround, (void *)A),
 			   spawn(movesaround, (void *)OTHER) };

@@ -1,0 +1,497 @@
+/*
+ * preload - every program of test/posix, natively and under the library with
+ * one, two and eight processors: it has to end alike and print the same.  Each
+ * program and mode is a test of its own, so that a failure has a name.
+ *
+ * Beside them: how the library and gmp-run behave when told to stay out, told
+ * nonsense, or given a program that they cannot serve.
+ */
+#define _GNU_SOURCE
+#include <criterion/criterion.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "run.h"
+
+/* Beyond a program's own limit: the report of a hang takes its time. */
+#define REPORT_TIME 75
+
+/*
+ * name, argument, limit in seconds.  The argument makes a program's run here
+ * shorter than its default, which is for running it by hand.
+ */
+#define PROGRAMS(X)                                                            \
+	X(backtrace, NULL, 30)                                                 \
+	X(backtrace_cxx, NULL, 30)                                             \
+	X(barrier, NULL, 30)                                                   \
+	X(c11, NULL, 30)                                                       \
+	X(cond, NULL, 30)                                                      \
+	X(cond_pshared, NULL, 30)                                              \
+	X(cond_requeue_timeout, "0.5", 30)                                     \
+	X(cpuclock, NULL, 30)                                                  \
+	X(create, NULL, 30)                                                    \
+	X(create_million, NULL, 60)                                            \
+	X(deep_stack, NULL, 30)                                                \
+	X(detach, NULL, 30)                                                    \
+	X(errno_steal, NULL, 30)                                               \
+	X(exit_cleanup, NULL, 30)                                              \
+	X(exit_cxx, NULL, 30)                                                  \
+	X(exit_main, NULL, 30)                                                 \
+	X(fork_exec, NULL, 30)                                                 \
+	X(futex, NULL, 30)                                                     \
+	X(getattr_np, NULL, 30)                                                \
+	X(join, NULL, 30)                                                      \
+	X(keys, NULL, 30)                                                      \
+	X(locale_ctype, NULL, 30)                                              \
+	X(malloc_10000, NULL, 60)                                              \
+	X(many_parked, NULL, 30)                                               \
+	X(misc_libc, NULL, 30)                                                 \
+	X(mutex_adaptive, NULL, 30)                                            \
+	X(mutex_destroy_after_unlock, NULL, 30)                                \
+	X(mutex_errorcheck, NULL, 30)                                          \
+	X(mutex_normal, NULL, 30)                                              \
+	X(mutex_pi, NULL, 30)                                                  \
+	X(mutex_pshared, NULL, 30)                                             \
+	X(mutex_recursive, NULL, 30)                                           \
+	X(mutex_robust, NULL, 30)                                              \
+	X(mutex_static, NULL, 30)                                              \
+	X(mutex_timed, NULL, 30)                                               \
+	X(names, NULL, 30)                                                     \
+	X(once, NULL, 30)                                                      \
+	X(once_cxx, NULL, 30)                                                  \
+	X(owner_migrate, NULL, 30)                                             \
+	X(rust_std, NULL, 30)                                                  \
+	X(rwlock, NULL, 30)                                                    \
+	X(self_equal, NULL, 30)                                                \
+	X(sem, NULL, 30)                                                       \
+	X(sem_named, NULL, 30)                                                 \
+	X(sem_pshared, NULL, 30)                                               \
+	X(setjmp, NULL, 30)                                                    \
+	X(sigmask, NULL, 30)                                                   \
+	X(sleep, NULL, 30)                                                     \
+	X(spawn, NULL, 30)                                                     \
+	X(spin, NULL, 30)                                                      \
+	X(std_thread, NULL, 30)                                                \
+	X(stdio, NULL, 30)                                                     \
+	X(stdio_pipe, NULL, 30)                                                \
+	X(tasks, NULL, 30)                                                     \
+	X(tls, NULL, 30)                                                       \
+	X(tls_cxx, NULL, 30)                                                   \
+	X(tls_ie_dlopen, NULL, 30)                                             \
+	X(yield, NULL, 30)
+
+/* Programs that start no thread, so that the library says nothing in them. */
+static const char *const threadless[] = { NULL };
+
+static int listed(const char *const *list, const char *name)
+{
+	for (; *list; list++)
+		if (strcmp(*list, name) == 0)
+			return 1;
+	return 0;
+}
+
+static int exists(const char *path)
+{
+	return access(path, F_OK) == 0;
+}
+
+static void program_path(char *path, size_t size, const char *name)
+{
+	snprintf(path, size, "%s/test/posix/%s", build_dir(), name);
+	if (exists(path))
+		return;
+	char source[4096];
+	snprintf(source, sizeof(source), "%s/test/posix/%s.rs", source_dir(),
+		 name);
+	/* Without a Rust compiler the build leaves such out, and says so. */
+	if (exists(source))
+		cr_skip_test("%s is not built: no rustc?", name);
+	cr_assert_fail("%s is not built", path);
+}
+
+static void need_library(void)
+{
+	if (!exists(library()))
+		cr_assert_fail("no library: %s", library());
+}
+
+static void run_program(const char *path, const char *arg, double limit,
+			int preload, const char *const *env, struct result *res)
+{
+	const char *argv[] = { path, arg, NULL };
+	struct run r = { argv, env, preload, limit };
+
+	cr_assert_null(getenv("LD_PRELOAD"), "the runner itself is preloaded");
+	run(&r, res);
+}
+
+/*
+ * What a program prints natively is kept beside it for the other modes, under
+ * a lock of its own name: written whole, then renamed.
+ */
+static void expected_path(char *path, size_t size, const char *program)
+{
+	snprintf(path, size, "%s.expected", program);
+}
+
+static void keep(const char *program, const char *text)
+{
+	char path[4200], tmp[4300];
+	FILE *f;
+
+	expected_path(path, sizeof(path), program);
+	snprintf(tmp, sizeof(tmp), "%s.%d", path, (int)getpid());
+	f = fopen(tmp, "w");
+	if (!f)
+		return;
+	fputs(text, f);
+	if (fclose(f) == 0)
+		rename(tmp, path);
+	else
+		unlink(tmp);
+}
+
+static char *kept(const char *program)
+{
+	struct stat built, st;
+	char path[4200], *text;
+	size_t n;
+	FILE *f;
+
+	expected_path(path, sizeof(path), program);
+	/* Not older than the program, and never a leftover of a broken one. */
+	if (stat(program, &built) || stat(path, &st) ||
+	    st.st_mtim.tv_sec <= built.st_mtim.tv_sec)
+		return NULL;
+	f = fopen(path, "r");
+	if (!f)
+		return NULL;
+	text = malloc(st.st_size + 1);
+	n = fread(text, 1, st.st_size, f);
+	text[n] = 0;
+	fclose(f);
+	return text;
+}
+
+static void native(const char *name, const char *arg, double limit)
+{
+	char path[4096], how[64];
+	struct result res;
+
+	program_path(path, sizeof(path), name);
+	run_program(path, arg, limit, 0, NULL, &res);
+	if (!res.hung && WIFEXITED(res.status) && WEXITSTATUS(res.status) == 77)
+		cr_skip_test("%s cannot run on this machine", name);
+	if (res.hung || res.status)
+		cr_assert_fail("%s ended natively with %s:\n%s%s", name,
+			 ended(&res, how, sizeof(how)), tail(res.out, 3),
+			 tail(res.err, 10));
+	keep(path, res.out);
+	result_free(&res);
+}
+
+/* Whether the library took part: its first words are a line of its own. */
+static int spoke(const char *err)
+{
+	for (; err; err = strchr(err, '\n')) {
+		err += *err == '\n';
+		if (strncmp(err, "gmp_shim:", 9) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* stderr without the settings that the library lists when it is verbose. */
+static const char *complaints(const char *err)
+{
+	static char text[4096];
+	size_t used = 0, n;
+
+	for (; *err; err += n) {
+		n = strcspn(err, "\n");
+		n += err[n] == '\n';
+		if (strncmp(err, "gmp_shim: GMP_SHIM_", 19) == 0 ||
+		    (strncmp(err, "gmp_shim:", 9) == 0 &&
+		     memmem(err, n, ": version ", 10)))
+			continue;
+		if (used + n >= sizeof(text))
+			break;
+		memcpy(text + used, err, n);
+		used += n;
+	}
+	text[used] = 0;
+	return tail(text, 10);
+}
+
+static void shimmed(const char *name, const char *arg, double limit,
+		    int maxprocs)
+{
+	char path[4096], how[64], procs[64], *want;
+	const char *env[] = { procs, "GMP_SHIM_VERBOSE=1", NULL };
+	struct result res;
+
+	need_library();
+	program_path(path, sizeof(path), name);
+	want = kept(path);
+	if (!want) {
+		native(name, arg, limit);
+		run_program(path, arg, limit, 0, NULL, &res);
+		want = strdup(res.out);
+		result_free(&res);
+	}
+	snprintf(procs, sizeof(procs), "GMP_SHIM_MAXPROCS=%d", maxprocs);
+	run_program(path, arg, limit, 1, env, &res);
+	if (!res.hung && WIFEXITED(res.status) && WEXITSTATUS(res.status) == 77)
+		cr_assert_fail("%s runs natively but says it cannot here", name);
+	if (res.hung || res.status)
+		cr_assert_fail("%s on %d processors ended with %s:\n%s%s", name,
+			 maxprocs, ended(&res, how, sizeof(how)),
+			 tail(res.out, 3), complaints(res.err));
+	if (strcmp(res.out, want))
+		cr_assert_fail("%s printed\n%s\nand natively\n%s", name,
+			 tail(res.out, 20), tail(want, 20));
+	if (!listed(threadless, name)) {
+		if (!spoke(res.err))
+			cr_assert_fail("%s ran without the library", name);
+		if (strstr(res.err, "runs natively"))
+			cr_assert_fail("%s ran natively:\n%s", name,
+				 complaints(res.err));
+	}
+	free(want);
+	result_free(&res);
+}
+
+#define NATIVE(name, arg, limit)                                               \
+	Test(native, name, .timeout = (limit) + REPORT_TIME)                   \
+	{                                                                      \
+		native(#name, arg, limit);                                     \
+	}
+#define SHIMMED(name, arg, limit, n)                                           \
+	Test(maxprocs_##n, name, .timeout = 2 * (limit) + REPORT_TIME)         \
+	{                                                                      \
+		shimmed(#name, arg, limit, n);                                 \
+	}
+#define ONE(name, arg, limit)	SHIMMED(name, arg, limit, 1)
+#define TWO(name, arg, limit)	SHIMMED(name, arg, limit, 2)
+#define EIGHT(name, arg, limit) SHIMMED(name, arg, limit, 8)
+
+PROGRAMS(NATIVE)
+PROGRAMS(ONE)
+PROGRAMS(TWO)
+PROGRAMS(EIGHT)
+
+/* A program that nobody listed above would never be run. */
+#define NAME(name, arg, limit) #name,
+Test(programs, all_are_listed)
+{
+	static const char *const names[] = { PROGRAMS(NAME) NULL };
+	char command[8300], name[256];
+	int missing = 0;
+	FILE *f;
+
+	snprintf(command, sizeof(command),
+		 "cd '%s/test/posix' && ls | sed -n 's/\\.\\(c\\|cc\\|rs\\)$//p' "
+		 "| grep -v '^lib'",
+		 source_dir());
+	f = popen(command, "r");
+	cr_assert_not_null(f);
+	while (fgets(name, sizeof(name), f)) {
+		name[strcspn(name, "\n")] = 0;
+		if (listed(names, name))
+			continue;
+		fprintf(stderr, "test/posix/%s is not in the list\n", name);
+		missing++;
+	}
+	pclose(f);
+	cr_assert_eq(missing, 0);
+}
+
+/* ---- Ways to stay out ---------------------------------------------------- */
+
+static int lines(const char *text)
+{
+	int n = 0;
+
+	for (; *text; text++)
+		n += *text == '\n';
+	return n;
+}
+
+static int kernel_threads(const char *const *env, int preload)
+{
+	struct result res;
+	char path[4096], how[64];
+	int n;
+
+	program_path(path, sizeof(path), "tasks");
+	run_program(path, "count", 30, preload, env, &res);
+	if (res.hung || res.status)
+		cr_assert_fail("tasks ended with %s:\n%s",
+			 ended(&res, how, sizeof(how)), tail(res.err, 10));
+	n = atoi(res.out);
+	result_free(&res);
+	return n;
+}
+
+/* A hundred threads and main wait at once. */
+Test(switches, on_few_kernel_threads, .timeout = 120)
+{
+	static const char *const env[] = { "GMP_SHIM_MAXPROCS=2", NULL };
+	int n;
+
+	need_library();
+	n = kernel_threads(env, 1);
+	cr_assert(n < 20, "%d kernel threads for a hundred Gs", n);
+}
+
+Test(switches, off, .timeout = 120)
+{
+	static const char *const env[] = { "GMP_SHIM=off", NULL };
+	int n;
+
+	need_library();
+	n = kernel_threads(env, 1);
+	cr_assert_eq(n, 101, "%d kernel threads, not one for each thread", n);
+	n = kernel_threads(NULL, 0);
+	cr_assert_eq(n, 101, "%d kernel threads natively", n);
+}
+
+/* One line that names the setting, its value and what would be accepted. */
+static void bad_value(const char *setting, const char *name, const char *value)
+{
+	const char *env[] = { setting, NULL };
+	struct result res;
+	char path[4096], how[64];
+
+	need_library();
+	program_path(path, sizeof(path), "tasks");
+	run_program(path, NULL, 30, 1, env, &res);
+	if (res.hung || res.status)
+		cr_assert_fail("tasks ended with %s:\n%s",
+			 ended(&res, how, sizeof(how)), tail(res.err, 10));
+	cr_assert_str_eq(res.out, "done\n");
+	cr_assert_eq(lines(res.err), 1, "not one line on stderr:\n%s", res.err);
+	cr_assert_eq(strncmp(res.err, "gmp_shim:", 9), 0, "%s", res.err);
+	cr_assert_not_null(strstr(res.err, name), "%s", res.err);
+	cr_assert_not_null(strstr(res.err, value), "%s", res.err);
+	cr_assert(strstr(res.err, "accept") || strstr(res.err, "expect") ||
+			  strstr(res.err, "must be"),
+		  "does not say what is accepted: %s", res.err);
+	result_free(&res);
+}
+
+Test(switches, bad_value_word, .timeout = 120)
+{
+	bad_value("GMP_SHIM_MAXPROCS=banana", "GMP_SHIM_MAXPROCS", "banana");
+}
+
+Test(switches, bad_value_range, .timeout = 120)
+{
+	bad_value("GMP_SHIM_MAXPROCS=-3", "GMP_SHIM_MAXPROCS", "-3");
+}
+
+Test(switches, bad_value_mixed, .timeout = 120)
+{
+	bad_value("GMP_SHIM_MAXPROCS=2x", "GMP_SHIM_MAXPROCS", "2x");
+}
+
+/* Nothing on either output that the program did not write. */
+Test(switches, silent_by_default, .timeout = 120)
+{
+	struct result res;
+	char path[4096];
+
+	need_library();
+	program_path(path, sizeof(path), "tasks");
+	run_program(path, NULL, 30, 1, NULL, &res);
+	cr_assert(!res.hung && res.status == 0);
+	cr_assert_str_eq(res.out, "done\n");
+	cr_assert_str_empty(res.err, "%s", res.err);
+	result_free(&res);
+}
+
+/* ---- gmp-run ------------------------------------------------------------- */
+
+static void gmp_run(const char *program, const char *arg, const char *setting,
+		    struct result *res)
+{
+	char script[4096], lib[4200];
+	const char *env[] = { lib, NULL };
+	const char *argv[5];
+	int n = 0;
+	struct run r = { argv, env, 0, 30 };
+
+	snprintf(script, sizeof(script), "%s/scripts/gmp-run", source_dir());
+	snprintf(lib, sizeof(lib), "GMP_SHIM_LIB=%s", library());
+	argv[n++] = script;
+	if (setting)
+		argv[n++] = setting;
+	argv[n++] = program;
+	if (arg)
+		argv[n++] = arg;
+	argv[n] = NULL;
+	run(&r, res);
+}
+
+Test(gmp_run, dynamic, .timeout = 120)
+{
+	struct result res;
+	char path[4096];
+
+	need_library();
+	program_path(path, sizeof(path), "tasks");
+	gmp_run(path, "count", "GMP_SHIM_MAXPROCS=2", &res);
+	cr_assert(!res.hung && res.status == 0, "%s", res.err);
+	cr_assert(atoi(res.out) < 20, "not under the library: %s", res.out);
+	cr_assert_str_empty(res.err, "%s", res.err);
+	result_free(&res);
+}
+
+Test(gmp_run, static_program, .timeout = 120)
+{
+	static const char text[] = "int puts(const char *);\n"
+				   "int main(void) { puts(\"ran\"); "
+				   "return 3; }\n";
+	char program[4096], command[9000];
+	struct result res;
+	FILE *cc;
+
+	need_library();
+	snprintf(program, sizeof(program), "%s/test/preload/static.%d",
+		 build_dir(), (int)getpid());
+	snprintf(command, sizeof(command),
+		 "mkdir -p '%s/test/preload' && "
+		 "cc -static -x c -o '%s' - 2>/dev/null",
+		 build_dir(), program);
+	cc = popen(command, "w");
+	cr_assert_not_null(cc);
+	fputs(text, cc);
+	if (pclose(cc))
+		cr_skip_test("cc -static does not work here");
+	gmp_run(program, NULL, NULL, &res);
+	unlink(program);
+	cr_assert(!res.hung && WIFEXITED(res.status));
+	cr_assert_eq(WEXITSTATUS(res.status), 3, "%s", res.err);
+	cr_assert_str_eq(res.out, "ran\n");
+	cr_assert_eq(lines(res.err), 1, "not one line on stderr:\n%s", res.err);
+	cr_assert_not_null(strstr(res.err, "static"), "%s", res.err);
+	result_free(&res);
+}
+
+Test(gmp_run, missing_program, .timeout = 120)
+{
+	struct result res;
+
+	gmp_run("/does/not/exist", NULL, NULL, &res);
+	cr_assert(!res.hung && WIFEXITED(res.status));
+	cr_assert_eq(WEXITSTATUS(res.status), 127);
+	cr_assert_eq(lines(res.err), 1, "not one line on stderr:\n%s", res.err);
+	result_free(&res);
+}
