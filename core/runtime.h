@@ -31,7 +31,7 @@
 #define MAXM 10000	     /* as Go: beyond that the program is in trouble */
 #define RUNQ 256	     /* ring of a P; a power of two */
 #define GFREEMAX 64	     /* dead Gs a P keeps hot */
-#define NCLASS 33	     /* stack size classes, 32 KiB << class */
+#define NCLASS 26	     /* stack size classes, 32 KiB << class: to 1 TiB */
 #define CLASS0 15	     /* log2 of the smallest slot */
 #define SCHEDTICKS 61	     /* every so many switches, look at everything */
 

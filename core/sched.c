@@ -294,6 +294,8 @@ void schedfork(void)
 			 .procfd = -1, .curg = gp };
 	gp->sched.m = &m0;
 	gp->foreign = true;
+	gp->unwire = false;
+	gp->nwired = 0;
 	gp->waitaddr = 0;
 	gp->timer.idx = 0;
 	schedstarted = false;

@@ -9,7 +9,11 @@
 
 void entersyscall(void)
 {
-	struct m *mp = acquirem();
+	struct m *mp;
+
+	if (!schedstarted)
+		return;
+	mp = acquirem();
 
 	if (mp->p) {
 		mp->oldp = mp->p;
@@ -22,7 +26,11 @@ void entersyscall(void)
 
 void entersyscallblock(void)
 {
-	struct m *mp = acquirem();
+	struct m *mp;
+
+	if (!schedstarted)
+		return;
+	mp = acquirem();
 
 	if (mp->p)
 		handoffp(releasep(mp));
@@ -32,10 +40,11 @@ void entersyscallblock(void)
 void exitsyscall(void)
 {
 	struct g *gp = curg();
-	struct m *mp = gp->sched.m;
+	struct m *mp;
 
-	if (unlikely(gp->foreign))
+	if (!schedstarted || unlikely(gp->foreign))
 		return;
+	mp = gp->sched.m;
 	mp->locks++;
 	if (mp->oldp) {
 		struct p *pp = mp->oldp;

@@ -31,6 +31,7 @@ EXPORT pid_t fork(void)
 			identity_fork(m);
 			schedfork();
 			threadcount = 1;
+			self.wired = 0;
 			errno = e;
 		}
 	}

@@ -9,6 +9,7 @@
  * two sees the other.
  */
 #include "shim/identity.h"
+#include "shim/pthread_mutex.h"
 #include "shim/shim.h"
 #include <dlfcn.h>
 #include <limits.h>
@@ -195,7 +196,7 @@ static size_t slotsize(const struct want *w)
 static void setmain(void)
 {
 	if (!self.name[0])
-		prctl(PR_GET_NAME, self.name);
+		REAL(prctl)(PR_GET_NAME, self.name);
 }
 
 static int create(pthread_t *out, const pthread_attr_t *attr,
@@ -250,6 +251,7 @@ static bool started(void)
 	if (!shimstart())
 		return false;
 	setmain();
+	mutex_wireheld();
 	return true;
 }
 

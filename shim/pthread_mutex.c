@@ -190,7 +190,8 @@ bool mutex_owned(pthread_mutex_t *mutex)
 }
 
 /* A libc mutex whose owner is known by kernel thread: the G is wired from before it
- * has the lock until it has given it back. */
+ * has the lock until it has given it back. self.wired counts, also before there are
+ * Gs; a thread that is no G needs nothing. */
 static void wire(void)
 {
 	bool first = !gwired();
@@ -209,27 +210,47 @@ static void unwire(void)
 	gounwire();
 }
 
-/* Take a lock of libc's with op, which returns 0 or EOWNERDEAD when it has it. */
-#define LIBC_LOCK(m, op)                                                       \
-	do {                                                                   \
-		bool wires = schedstarted && self.gp && mutex_wires(m);        \
-		int r;                                                         \
-									       \
-		if (wires) {                                                   \
-			wire();                                                \
-			self.wired++;                                          \
-		} else {                                                       \
-			entersyscall();                                        \
-		}                                                              \
-		r = op;                                                        \
-		if (!wires) {                                                  \
-			exitsyscall();                                         \
-		} else if (r != 0 && r != EOWNERDEAD) {                        \
-			self.wired--;                                          \
-			unwire();                                              \
-		}                                                              \
-		return r;                                                      \
-	} while (0)
+void mutex_wireheld(void)
+{
+	for (uint32_t i = 0; i < self.wired; i++)
+		wire();
+}
+
+static void lockbegin(bool wires)
+{
+	if (!wires)
+		entersyscall();
+	else if (schedstarted && self.gp)
+		wire();
+	self.wired += wires;
+}
+
+/* r: 0 and EOWNERDEAD mean that it has the lock. */
+static int lockend(bool wires, int r)
+{
+	if (!wires) {
+		exitsyscall();
+	} else if (r != 0 && r != EOWNERDEAD) {
+		self.wired--;
+		if (schedstarted && self.gp)
+			unwire();
+	}
+	return r;
+}
+
+static int unlocklibc(pthread_mutex_t *mutex)
+{
+	/* read first: it may be gone once it is unlocked */
+	bool wires = self.wired && mutex_wires((struct mutex_ *)mutex);
+	int r = REAL(pthread_mutex_unlock)(mutex);
+
+	if (wires && r == 0) {
+		self.wired--;
+		if (schedstarted && self.gp)
+			unwire();
+	}
+	return r;
+}
 
 EXPORT int pthread_mutex_lock(pthread_mutex_t *mutex)
 {
@@ -239,7 +260,10 @@ EXPORT int pthread_mutex_lock(pthread_mutex_t *mutex)
 		return lockword(&m->state, NEVER);
 	if (mutex_hasowner(m))
 		return lockowned(m, NEVER, false);
-	LIBC_LOCK(m, REAL(pthread_mutex_lock)(mutex));
+	bool wires = mutex_wires(m);
+
+	lockbegin(wires);
+	return lockend(wires, REAL(pthread_mutex_lock)(mutex));
 }
 ALIAS_OF(__pthread_mutex_lock, pthread_mutex_lock);
 
@@ -251,7 +275,10 @@ EXPORT int pthread_mutex_trylock(pthread_mutex_t *mutex)
 		return trylock(&m->state, 1) ? 0 : EBUSY;
 	if (mutex_hasowner(m))
 		return lockowned(m, NEVER, true);
-	LIBC_LOCK(m, REAL(pthread_mutex_trylock)(mutex));
+	bool wires = mutex_wires(m);
+
+	lockbegin(wires);
+	return lockend(wires, REAL(pthread_mutex_trylock)(mutex));
 }
 ALIAS_OF(__pthread_mutex_trylock, pthread_mutex_trylock);
 
@@ -262,8 +289,13 @@ EXPORT int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock,
 	int64_t deadline;
 	int e;
 
-	if (!mutex_plain(m) && !mutex_hasowner(m))
-		LIBC_LOCK(m, REAL(pthread_mutex_clocklock)(mutex, clock, abs));
+	if (!mutex_plain(m) && !mutex_hasowner(m)) {
+		bool wires = mutex_wires(m);
+
+		lockbegin(wires);
+		e = REAL(pthread_mutex_clocklock)(mutex, clock, abs);
+		return lockend(wires, e);
+	}
 	/* POSIX: a bad time matters only if it has to wait */
 	e = deadlineof(clock, abs, &deadline);
 	if (e && (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC)) {
@@ -283,20 +315,6 @@ EXPORT int pthread_mutex_timedlock(pthread_mutex_t *mutex,
 				   const struct timespec *abs)
 {
 	return pthread_mutex_clocklock(mutex, CLOCK_REALTIME, abs);
-}
-
-static int unlocklibc(pthread_mutex_t *mutex)
-{
-	/* read first: it may be gone once it is unlocked */
-	bool wires = schedstarted && self.gp && self.wired &&
-		     mutex_wires((struct mutex_ *)mutex);
-	int r = REAL(pthread_mutex_unlock)(mutex);
-
-	if (wires && r == 0) {
-		self.wired--;
-		unwire();
-	}
-	return r;
 }
 
 EXPORT int pthread_mutex_unlock(pthread_mutex_t *mutex)

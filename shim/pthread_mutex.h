@@ -40,6 +40,9 @@ static inline bool mutex_wires(const struct mutex_ *m)
 	return k != 0xff && (k & 0x30 || ((k & 0x80) && k & 3));
 }
 
+/* The main thread has just become a G: wire it for what it already holds. */
+void mutex_wireheld(void);
+
 /* False if unlocking it is not the caller's right. */
 bool mutex_owned(pthread_mutex_t *mutex);
 

@@ -1,41 +1,42 @@
 /* direct_switch.pml - park, ready and the direct switch from G to G.
  *
- * Models: semawait, gopark, goready, goyield, goexit, switchaway, afterswitch,
- *	reap and schedloop of core/proc.c and core/sema.c, and gswitch of
- *	asm/x86_64/gogo.S, instruction by instruction where another M can look.
+ * Models: semawait and semawake of core/sema.c; gopark, goready, goyield, goexit,
+ *	switchaway, afterswitch, reap and schedloop of core/proc.c; gswitch of
+ *	asm/x86_64/gogo.S, in as many steps as another M can tell apart.
  * See:	"Enqueued but not saved" in core/proc.c.
  *
- * Two Ms, each with a P, and three Gs. A G is data (what it does next, its
- * registers, its stack): only so can two Ms run one G by mistake, which is what the
- * assertions look for. Three workloads, chosen at the start:
- *	RING   two Gs park and wake each other between enqueue and save, again and
- *	       again: the unlock of a condition wait, with a ring of wakers
- *	COND   two Gs in a condition wait on one mutex, a third signals
- *	INTR   a wait is interrupted, by another M or by the waiter itself, which
- *	       then is on its own run queue before it is saved
- * in each the main G makes the other two and joins them, and up to PREEMPTS times
- * a running G outside core is preempted or yields.
+ * Two Ms, each with a P, and three Gs. A G is data (what it does next, its registers,
+ * its stack), not a process: only so can two Ms run one G by mistake. The main G makes
+ * the other two, which work, and joins them. Three kinds of work:
+ *	RING   both park and wake each other between enqueue and save, as the unlock
+ *	       of a condition wait may: a ring of wakers
+ *	COND   both wait for a condition, with a mutex, that the main G signals
+ *	INTR   a wait is interrupted, by another M or by the waiter itself, which is
+ *	       then on its own run queue before it is saved
+ * PREEMPTS times a running G outside core yields or is preempted.
  *
- * Checked: 1. no G is run by two Ms, on two queues, or readied while not waiting;
- *	2. no registers are loaded that were not saved, no stack is used by two;
- *	3. a stack is freed only when nobody is on it;
- *	4. every wake-up arrives and nobody waits for ever: all Gs end in every run
- *	   (a safety run: no invalid end state; with -DLIVE: all Gs end under weak
- *	   fairness, that is, giving up and polling again is no livelock).
+ * Checked: 1. a G is never run by two Ms, on two queues, or readied when it does not
+ *	   wait;
+ *	2. registers are loaded only after they were saved, to a stack that nobody is
+ *	   on;
+ *	3. a stack is freed only when nobody is on it, and the joiner is woken then;
+ *	4. every wake-up arrives: no run stops before all Gs have ended; and ltl live:
+ *	   all do end, under weak fairness, so giving up and trying again is no
+ *	   livelock.
  *
- * More than the code does is allowed, never less: queues are sets (any order),
- * stealing takes from whomever, the wait for oncpu can be given up at any time, a
- * park can go through g0 although a G is at hand. Memory is sequentially consistent
- * here: x86 keeps the save before the clearing of oncpu, stores in order, and every
- * other hand-over passes an atomic exchange.
+ * The model does all that the code does and more: queues are sets (any order), any
+ * victim is stolen from, the wait for oncpu can be given up at once, a park can pass
+ * through g0 although a G is at hand. Memory is sequentially consistent: stores are
+ * seen in order on x86, which is what the save and the clearing of oncpu need, and
+ * every other hand-over goes through a locked operation.
  *
- * Must fail: BAD   goready waits until the G it wakes is saved: two such wait for
- *	      each other for ever
+ * Must fail: BAD   goready waits until the G that it wakes is saved: two of them,
+ *	      each enqueued and not saved, wait for each other
  *	BAD2  oncpu is cleared before the registers are saved
- *	BAD3  gswitch waits for the next G on the stack that it leaves
- *	BAD4  an exiting G frees its stack itself, before the switch
- *	BAD5  m->locks is dropped between enqueue and save: a preemption queues a G
- *	      that waits
+ *	BAD3  gswitch waits for the next G while still on the stack that it leaves
+ *	BAD4  an exiting G frees its stack and wakes its joiner itself
+ *	BAD5  m->locks is dropped between enqueue and save: a preemption puts a G
+ *	      that waits on a run queue
  *	BAD6  the value is compared before the bucket is locked: lost wake-up
  *	BAD7  the next G is loaded without a look at its oncpu
  */
@@ -43,7 +44,7 @@
 #define ROUNDS 2
 #endif
 #ifndef PREEMPTS
-#define PREEMPTS 2
+#define PREEMPTS 1
 #endif
 
 #define NG 3		/* 0 and 1: workers; 2: the main G */
@@ -426,6 +427,4 @@ init {
 	}
 }
 
-#ifdef LIVE
 ltl live { <> (ended == NG) }
-#endif

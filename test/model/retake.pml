@@ -1,40 +1,42 @@
-/* retake.pml - who may use an M's P: m->pstate, and taking the P of an M that sleeps.
+/* retake.pml - whose is an M's P: m->pstate, and taking the P of an M that sleeps.
  *
- * Models: acquirem, acquirem_slow, releasem ("coreenter", "coreexit"), acquirep and
- *	releasep of core/proc.c and runtime.h, entersyscall and exitsyscall of
- *	core/syscall.c, retake of core/sysmon.c with handoffp.
+ * Models: acquirem, acquirem_slow, releasem, acquirep and releasep of core/runtime.h
+ *	and core/proc.c, entersyscall and exitsyscall of core/syscall.c, retake of
+ *	core/sysmon.c.
  * See:	"THE M'S P" in core/runtime.h.
  *
- * NM Ms that for ever run user code, sleep in calls that nobody declared, enter core
- * and leave it, sleep there too (a page fault, a contended lock), give their P up and
- * get one again, and make declared calls, in which they can enter core once more (a
- * handler, a callback, a library's own mutex) and even park. Every M can wake at any
- * instant. sysmon retakes whatever it can. There is always an M that wants a P, so a
- * P that is taken is used by another at once: that is how a wrong owner shows.
+ * An M for ever runs user code, sleeps in calls that nobody declared, enters core and
+ * leaves it, sleeps there too (a page fault, a contended lock), gives its P up and gets
+ * one again, maybe another, and makes declared calls, within which it can enter core
+ * once more (a callback, a library's own mutex) and even park. It wakes at any instant.
+ * sysmon retakes whatever it can. Another M uses every P that comes to be free at once,
+ * so that a wrong owner shows.
  *
- * Memory is x86's: each M has a store buffer of SB entries, emptied in order at any
- * time; locked operations and going to sleep wait until it is empty. So acquirem's
- * load of pstate can come before its store of locks is seen, and the claim that it
- * needs no fence is put to the test: being asleep is what sysmon relies on.
+ * Memory is x86's: the M has a store buffer of SB entries, which empties in order and
+ * at any time; locked operations and going to sleep wait until it is empty. So the load
+ * of pstate in acquirem can come before the store of locks is seen. The claim is that
+ * no fence is needed there, as sysmon takes a P only if /proc, read after RETAKING was
+ * set, showed the M asleep: whatever it stored before is visible, and whatever it loads
+ * after is new. (BAD5 fails without a fence, and holds with -DFENCE.)
  *
- * Checked: 1. nobody takes a P, or uses one in core, that another uses in core;
- *	2. at every hand-over the P's one owner is who gives it: no P is lost (its
- *	   owner has forgotten it) and none has two owners;
- *	3. nobody is stuck: no invalid end state; with -DLIVE: RETAKING is left, and
- *	   acquirem_slow and exitsyscall come to an end, under weak fairness.
+ * Checked: 1. no P is taken, or used in core, while another uses it in core;
+ *	2. a P has one owner at every hand-over, who knows of it: none is lost;
+ *	3. ltl live, under weak fairness: RETAKING is always left, and
+ *	   acquirem_slow and exitsyscall come to an end.
+ * -DNM=2 -DNP=1 -DSB=2, two such Ms, takes minutes and 2 GB with -DCOLLAPSE.
  *
  * Must fail: BAD   sysmon stores TAKEN instead of CAS
  *	BAD2  sysmon does not look at locks
  *	BAD3  sysmon looks at locks before /proc instead of after
- *	BAD4  sysmon looks at /proc before it has set RETAKING
- *	BAD5  sysmon does not look at /proc: the store buffer hides locks
- *	BAD6  acquirem_slow takes a lost CAS from RETAKING for TAKEN; it may have
- *	      been sysmon that gave up
- *	BAD7  exitsyscall tries each CAS once: sysmon's giving up comes between
- *	BAD8  acquirem_slow within a declared call acts as outside of one
- *	BAD9  an M parks within a declared call and forgets oldp
- *	BAD10 sysmon goes from SYSCALL to TAKEN at once and reads oldp then
- *	BAD11 two threads retake at the same time
+ *	BAD4  sysmon looks at /proc before it sets RETAKING
+ *	BAD5  sysmon does not look at /proc
+ *	BAD6  acquirem_slow takes a failed CAS from RETAKING for TAKEN: sysmon may
+ *	      have given up and stored HELD
+ *	BAD7  exitsyscall tries each CAS once: sysmon gives up in between
+ *	BAD8  acquirem_slow within a declared call does as outside of one
+ *	BAD9  an M that parks within a declared call gets another P, oldp is lost
+ *	BAD10 sysmon goes from SYSCALL to TAKEN at once and reads oldp after that
+ *	BAD11 two threads retake at the same time (sysmon, who stops the world)
  *	BAD12 entersyscall does not enter core
  */
 #ifndef NM
@@ -44,7 +46,7 @@
 #define NP 2		/* Ps */
 #endif
 #ifndef SB
-#define SB 2		/* stores that an M's buffer holds */
+#define SB 4		/* stores that an M's buffer holds */
 #endif
 
 #define NOP 7		/* no P */
@@ -519,7 +521,7 @@ init {
 	}
 }
 
-#ifdef LIVE
-ltl live { [] ((trying[0] -> <> !trying[0]) &&
-	(pstate[0] == RETAKING -> <> (pstate[0] != RETAKING))) }
-#endif
+ltl live {
+	[] ((trying[0] -> <> !trying[0]) &&
+	    (pstate[0] == RETAKING -> <> (pstate[0] != RETAKING)))
+}

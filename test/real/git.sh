@@ -12,9 +12,10 @@ export GIT_COMMITTER_DATE='@1000000000 +0000'
 make_repository() {
 	git init -q "$work/origin" && cd "$work/origin" || return
 	find /usr/include/linux /usr/include/x86_64-linux-gnu -name '*.h' \
-		-size -64k | sort | head -800 |
+		-size -64k | sort | head -400 |
 		while read -r f; do
-			cp "$f" "$(echo "${f#/usr/include/}" | tr / _)"
+			f=${f#/usr/include/}
+			cp "/usr/include/$f" "${f//\//_}"
 		done
 	[ "$(ls | wc -l)" -gt 100 ] || return
 	git add . && git commit -qm 1 || return
@@ -27,7 +28,7 @@ make_repository() {
 (make_repository) || fail 'cannot make a repository'
 
 body() {
-	# Which deltas four threads find differs; what is in it does not.
+	# Which deltas four threads find may differ; what is in it may not.
 	cp -r "$work/origin" repo
 	cd repo
 	run git -c pack.threads=4 repack -adfq --depth=20 --window=20
