@@ -14,6 +14,8 @@
  *	          to TAKEN). An M already in core keeps its P: sysmon sees locks
  *	TAKEN     sysmon has taken it; the M notices at its next acquirem
  *	NONE      there is no P. FOREIGN: and there never will be
+ * A G that computes past its slice while others wait loses its P, too, and goes on
+ * without until its next slow path; there sysmon commits after membarrier(2).
  * No fence is needed in acquirem between raising locks and reading pstate: sysmon
  * commits only after /proc showed the M off the CPU, and being switched out and
  * in again orders the M's later loads after sysmon's store of RETAKING. The model
@@ -330,7 +332,7 @@ void sysmon(void *mp);
 void schedtraceline(int64_t now);
 uint32_t cpucount(void);
 void mopenproc(struct m *mp);
-struct p *retake(struct p *pp);
+struct p *retake(struct p *pp, bool hog);
 bool msleeps(struct m *mp);
 
 /* ---- signal masks (sigmask.c) --------------------------------------------------------- */

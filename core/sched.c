@@ -13,6 +13,7 @@
 #include "core/runtime.h"
 #include <errno.h>
 
+#define MEMBARRIER_REGISTER_PRIVATE_EXPEDITED 16 /* see retake */
 #define M_STACK (256 * 1024ul)
 #define SPARES 1 /* idle Ms ahead of need: sysmon must never wait for one */
 
@@ -115,7 +116,7 @@ static void procresize(uint32_t n)
 static void stopblocked(void)
 {
 	for (uint32_t i = 0; i < sched.gomaxprocs; i++) {
-		struct p *pp = retake(allp[i]);
+		struct p *pp = retake(allp[i], true);
 
 		if (!pp)
 			continue;
@@ -247,6 +248,7 @@ int schedinit(void)
 		return -EAGAIN;
 	corehooks.mstate_move(gp->sched.fs, m0.g0->sched.fs);
 	sched.starttime = nanotime();
+	RAW(__NR_membarrier, MEMBARRIER_REGISTER_PRIVATE_EXPEDITED, 0);
 	procresize(options.maxprocs ? (uint32_t)options.maxprocs : cpucount());
 	m0.sigmask = 0;
 	RAW(__NR_rt_sigprocmask, 0, NULL, &m0.sigmask, 8);

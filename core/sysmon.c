@@ -11,6 +11,8 @@
 
 #define US 1000l
 #define MS 1000000l
+#define SLICE (10 * MS)
+#define MEMBARRIER_PRIVATE_EXPEDITED 8
 #define MINDELAY 20u
 #define MAXDELAY 10000u
 #define OWNFD 512 /* our descriptors: beyond those that daemons close */
@@ -61,9 +63,18 @@ bool msleeps(struct m *mp)
 	return n > 0 && buf[0] >= '0' && buf[0] <= '9';
 }
 
-/* Take the P that pp's M holds, if that M sleeps in the kernel. The P taken, which
- * may be another one by now, or NULL. sysmon, or who stops the world. */
-struct p *retake(struct p *pp)
+/* A full barrier on every CPU that runs a thread of ours. False: the kernel has
+ * none (before 4.14, or forbidden). */
+static bool barrierall(void)
+{
+	return RAW(__NR_membarrier, MEMBARRIER_PRIVATE_EXPEDITED) == 0;
+}
+
+/* Take the P that pp's M holds, if that M sleeps in the kernel or, with hog, even if
+ * it computes: it goes on without a P until its next slow path, as a native thread
+ * would. The P taken, which may be another one by now, or NULL. sysmon, or who stops
+ * the world. */
+struct p *retake(struct p *pp, bool hog)
 {
 	struct m *mp = READ_ONCE(pp->m);
 	uint32_t was;
@@ -79,7 +90,7 @@ struct p *retake(struct p *pp)
 	/* see "THE M'S P" in runtime.h; with PS_SYSCALL it need not sleep: it
 	 * cannot use its P before it has won the CAS against us */
 	old = was == PS_SYSCALL ? mp->oldp : mp->p;
-	if (old && (was == PS_SYSCALL || msleeps(mp)) &&
+	if (old && (was == PS_SYSCALL || msleeps(mp) || (hog && barrierall())) &&
 	    READ_ONCE(mp->locks) == 0 &&
 	    cas(&mp->pstate, PS_RETAKING, PS_TAKEN)) {
 		if (was == PS_HELD)
@@ -90,23 +101,37 @@ struct p *retake(struct p *pp)
 	return NULL;
 }
 
-/* Something else could use the P of a blocked M. */
-static bool pwanted(struct p *pp, int64_t now)
+/* What a P taken from an M could be used for. */
+struct demand {
+	bool sleeper; /* worth taking it from an M that sleeps */
+	bool hog;     /* from one that computes, after its slice */
+};
+
+/* With an idle P or a spinning M nothing needs taking: they steal. */
+static struct demand demand(int64_t now)
 {
-	if (!runqempty(pp) || READ_ONCE(sched.runqsize))
-		return true;
-	/* somebody else looks for work already: leave it for 10 ms */
-	return READ_ONCE(sched.nmspinning) + READ_ONCE(sched.npidle) == 0 ||
-	       now - pp->sysmonwhen > 10 * MS;
+	struct demand d = { false, false };
+	bool work = READ_ONCE(sched.runqsize) != 0;
+	int64_t when = timersearliest();
+
+	if (READ_ONCE(sched.nmspinning) + READ_ONCE(sched.npidle))
+		return d;
+	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs) && !work; i++)
+		work = !runqempty(load_acquire(&allp[i]));
+	d.sleeper = work || when != NEVER;
+	d.hog = work || when <= now;
+	return d;
 }
 
 /* One look at every P. True: something was done. */
 static bool watch(int64_t now)
 {
 	bool did = false;
+	struct demand d = demand(now);
 
 	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs); i++) {
 		struct p *pp = load_acquire(&allp[i]);
+		bool hog;
 		uint32_t tick;
 
 		if (READ_ONCE(pp->status) != Prunning)
@@ -118,14 +143,16 @@ static bool watch(int64_t now)
 			pp->sysmonwhen = now;
 			continue;
 		}
-		if (now - pp->sysmonwhen > 10 * MS)
+		hog = d.hog && now - pp->sysmonwhen > SLICE;
+		if (hog)
 			WRITE_ONCE(pp->preempt, true);
-		if (pwanted(pp, now)) {
-			struct p *old = retake(pp);
+		if (d.sleeper || hog) {
+			struct p *old = retake(pp, hog);
 
 			if (old) {
 				pp->sysmonwhen = now;
 				handoffp(old);
+				d = demand(now);
 				did = true;
 				continue;
 			}

@@ -1,33 +1,34 @@
 /* dance.pml - the "Delicate dance": an M goes idle while a G becomes runnable.
  *
- * Models: goready, wakep, startm, resetspinning, findrunnable, goidle, recheck and
- *	stopm of core/proc.c, schedtemplate of core/sched.c.
+ * Models: goready, wakep, startm, resetspinning, findrunnable, goidle, recheck
+ *	and stopm of core/proc.c, schedtemplate of core/sched.c.
  * See:	"Delicate dance" in core/proc.c.
  *
- * Three Ms, three Ps, two pieces of work. M 0 submits both, from its P or, as a thread
- * without one, to the global queue; or it submits the first, which submits the second.
- * Who submits or works goes on until both pieces are in hand, as a G that computes
- * would: so a piece left beside an idle P is found, not only one left with every M
- * asleep. The other Ms start with a P each, looking for work.
+ * Three Ms, three Ps, two pieces of work. M 0 submits both, from its P or, as a
+ * thread without one, to the global queue; or it submits the first, which submits
+ * the second. Who submits or works goes on until both pieces are in hand, as a G
+ * that computes would: so a piece left beside an idle P is found, not only one
+ * left with every M asleep. The other Ms start with a P each, looking for work.
  *
- * What is put on a ring passes a store buffer: the look at npidle and nmspinning can
- * come before others see the G. Locked operations wait until it is empty.
+ * What is put on a ring passes a store buffer: the look at npidle and nmspinning
+ * can come before others see the G. Locked operations wait until it is empty.
  *
  * Checked: 1. both pieces are taken: no run ends, or stops, with work left;
  *	2. a P that goes idle is nobody else's and has nothing on its ring.
  *
- * Two ways are right. By default every M that has given its P up looks at the queues
- * again, spinning or not, and wakep may be skipped while no P is idle, which is cheap
- * when all are busy. With -DGO only an M that was spinning looks again, as in Go; then
- * wakep may not be skipped, for finding no idle P it raises needspinning, without
- * which an M that is about to drop its P does not know that it is needed.
+ * Two ways are right. By default every M that has given its P up looks at the
+ * queues again, spinning or not, and wakep may be skipped while no P is idle,
+ * which is cheap when all are busy. With -DGO only an M that was spinning looks
+ * again, as in Go; then wakep may not be skipped, for finding no idle P it raises
+ * needspinning, without which an M that is about to drop its P does not know that
+ * it is needed.
  *
  * Must fail: BAD   nobody looks again
  *	BAD2  no full fence between queueing the G and the look at npidle
  *	BAD3  wakep lowers nmspinning after it has dropped sched.lock: meanwhile a
  *	      submitter counts on it, and the last M that spun has looked already
- *	BAD4  only an M that was spinning looks again, and wakep is skipped while no
- *	      P is idle
+ *	BAD4  only an M that was spinning looks again, and wakep is skipped while
+ *	      no P is idle
  */
 #define NM 3
 #define NP 3

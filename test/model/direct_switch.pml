@@ -5,30 +5,32 @@
  *	asm/x86_64/gogo.S, in as many steps as another M can tell apart.
  * See:	"Enqueued but not saved" in core/proc.c.
  *
- * Two Ms, each with a P, and three Gs. A G is data (what it does next, its registers,
- * its stack), not a process: only so can two Ms run one G by mistake. The main G makes
- * the other two, which work, and joins them. Three kinds of work:
- *	RING   both park and wake each other between enqueue and save, as the unlock
- *	       of a condition wait may: a ring of wakers
+ * Two Ms, each with a P, and three Gs. A G is data (what it does next, its
+ * registers, its stack), not a process: only so can two Ms run one G by mistake.
+ * The main G makes the other two, which work, and joins them. Three kinds of
+ * work:
+ *	RING   both park and wake each other between enqueue and save, as the
+ *	       unlock of a condition wait may: a ring of wakers
  *	COND   both wait for a condition, with a mutex, that the main G signals
- *	INTR   a wait is interrupted, by another M or by the waiter itself, which is
- *	       then on its own run queue before it is saved
+ *	INTR   a wait is interrupted, by another M or by the waiter itself, which
+ *	       is then on its own run queue before it is saved
  * PREEMPTS times a running G outside core yields or is preempted.
  *
- * Checked: 1. a G is never run by two Ms, on two queues, or readied when it does not
- *	   wait;
- *	2. registers are loaded only after they were saved, to a stack that nobody is
- *	   on;
- *	3. a stack is freed only when nobody is on it, and the joiner is woken then;
- *	4. every wake-up arrives: no run stops before all Gs have ended; and ltl live:
- *	   all do end, under weak fairness, so giving up and trying again is no
- *	   livelock.
+ * Checked: 1. a G is never run by two Ms, on two queues, or readied when it does
+ *	   not wait;
+ *	2. registers are loaded only after they were saved, to a stack that nobody
+ *	   is on;
+ *	3. a stack is freed only when nobody is on it, and the joiner is woken
+ *	   then;
+ *	4. every wake-up arrives: no run stops before all Gs have ended; and ltl
+ *	   live: all do end, under weak fairness, so giving up and trying again is
+ *	   no livelock.
  *
- * The model does all that the code does and more: queues are sets (any order), any
- * victim is stolen from, the wait for oncpu can be given up at once, a park can pass
- * through g0 although a G is at hand. Memory is sequentially consistent: stores are
- * seen in order on x86, which is what the save and the clearing of oncpu need, and
- * every other hand-over goes through a locked operation.
+ * The model does all that the code does and more: queues are sets (any order),
+ * any victim is stolen from, the wait for oncpu can be given up at once, a park
+ * can pass through g0 although a G is at hand. Memory is sequentially consistent:
+ * stores are seen in order on x86, which is what the save and the clearing of
+ * oncpu need, and every other hand-over goes through a locked operation.
  *
  * Must fail: BAD   goready waits until the G that it wakes is saved: two of them,
  *	      each enqueued and not saved, wait for each other
@@ -160,7 +162,7 @@ inline reap()
 	fi
 }
 
-/* What G cur does next: op on word or G arg; a WAIT then posts arg2, if not NONE. */
+/* What G cur does next: op on word or G arg; a WAIT also posts arg2 (or NONE). */
 inline fetch()
 {
 	d_step {
@@ -376,7 +378,7 @@ wait:
 	}
 	goto resumed;
 
-	/* ---- on g0: schedloop ------------------------------------------------- */
+	/* ---- on g0: schedloop --------------------------------------------- */
 g0:
 #ifdef BAD3
 	if

@@ -1,23 +1,24 @@
 /* retake.pml - whose is an M's P: m->pstate, and taking the P of an M that sleeps.
  *
- * Models: acquirem, acquirem_slow, releasem, acquirep and releasep of core/runtime.h
- *	and core/proc.c, entersyscall and exitsyscall of core/syscall.c, retake of
- *	core/sysmon.c.
+ * Models: acquirem, acquirem_slow, releasem, acquirep and releasep of
+ *	core/runtime.h and core/proc.c, entersyscall and exitsyscall of
+ *	core/syscall.c, retake of core/sysmon.c.
  * See:	"THE M'S P" in core/runtime.h.
  *
- * An M for ever runs user code, sleeps in calls that nobody declared, enters core and
- * leaves it, sleeps there too (a page fault, a contended lock), gives its P up and gets
- * one again, maybe another, and makes declared calls, within which it can enter core
- * once more (a callback, a library's own mutex) and even park. It wakes at any instant.
- * sysmon retakes whatever it can. Another M uses every P that comes to be free at once,
- * so that a wrong owner shows.
+ * An M for ever runs user code, sleeps in calls that nobody declared, enters core
+ * and leaves it, sleeps there too (a page fault, a contended lock), gives its P
+ * up and gets one again, maybe another, and makes declared calls, within which it
+ * can enter core once more (a callback, a library's own mutex) and even park. It
+ * wakes at any instant. sysmon retakes whatever it can. Another M uses every P
+ * that comes to be free at once, so that a wrong owner shows.
  *
- * Memory is x86's: the M has a store buffer of SB entries, which empties in order and
- * at any time; locked operations and going to sleep wait until it is empty. So the load
- * of pstate in acquirem can come before the store of locks is seen. The claim is that
- * no fence is needed there, as sysmon takes a P only if /proc, read after RETAKING was
- * set, showed the M asleep: whatever it stored before is visible, and whatever it loads
- * after is new. (BAD5 fails without a fence, and holds with -DFENCE.)
+ * Memory is x86's: the M has a store buffer of SB entries, which empties in order
+ * and at any time; locked operations and going to sleep wait until it is empty.
+ * So the load of pstate in acquirem can come before the store of locks is seen.
+ * The claim is that no fence is needed there, as sysmon takes a P only if /proc,
+ * read after RETAKING was set, showed the M asleep: whatever it stored before is
+ * visible, and whatever it loads after is new. (BAD5 fails without a fence, and
+ * holds with -DFENCE.)
  *
  * Checked: 1. no P is taken, or used in core, while another uses it in core;
  *	2. a P has one owner at every hand-over, who knows of it: none is lost;

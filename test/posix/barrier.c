@@ -42,7 +42,7 @@ static void *last_destroys(void *arg)
 static struct shared {
 	pthread_barrier_t b;
 	int serial, arrived[ROUNDS];
-} *s;
+} * s;
 
 static void *meets_shared(void *arg)
 {
@@ -114,8 +114,8 @@ int main(void)
 	CHECK_EQ(serial, 100);
 
 	section("between processes");
-	s = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-		 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	s = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		 -1, 0);
 	CHECK(s != MAP_FAILED);
 	OK(pthread_barrierattr_setpshared(&attr, PTHREAD_PROCESS_SHARED));
 	OK(pthread_barrier_init(&s->b, &attr, 12));

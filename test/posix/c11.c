@@ -145,8 +145,7 @@ static int waits(void *arg)
 	waiting++;
 	while (!tickets)
 		CHECK(((long)arg & 1 ? cnd_timedwait(&cnd, &plain, &later)
-				     : cnd_wait(&cnd, &plain)) ==
-		      thrd_success);
+				     : cnd_wait(&cnd, &plain)) == thrd_success);
 	tickets--;
 	woken++;
 	CHECK(mtx_unlock(&plain) == thrd_success);

@@ -74,8 +74,9 @@ check_fail(const char *file, int line, const char *fmt, ...)
 		errno = ERRNO_MARK;                                            \
 		ret_ = (call);                                                 \
 		if (ret_ != want_)                                             \
-			check_fail(__FILE__, __LINE__, "%s is %d (%s), not %d",\
-				   #call, ret_, strerror(ret_), want_);        \
+			check_fail(__FILE__, __LINE__,                         \
+				   "%s is %d (%s), not %d", #call, ret_,       \
+				   strerror(ret_), want_);                     \
 		if (errno != ERRNO_MARK)                                       \
 			check_fail(__FILE__, __LINE__, "%s set errno to %d",   \
 				   #call, errno);                              \

@@ -66,8 +66,8 @@ static void *takes_ticket(void *arg)
 			OK(pthread_cond_timedwait(&cond, &lock, &t));
 		} else {
 			t = far_off(CLOCK_MONOTONIC);
-			OK(pthread_cond_clockwait(&cond, &lock,
-						  CLOCK_MONOTONIC, &t));
+			OK(pthread_cond_clockwait(&cond, &lock, CLOCK_MONOTONIC,
+						  &t));
 		}
 	}
 	tickets--;

@@ -12,7 +12,7 @@ static struct shared {
 	pthread_cond_t not_empty, not_full, go_on;
 	int queued, go, waiting;
 	long in, out;
-} *s;
+} * s;
 
 static void *produces(void *arg)
 {
@@ -78,8 +78,8 @@ int main(void)
 	pid_t pid[PROCS];
 	int i, n;
 
-	s = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-		 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	s = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		 -1, 0);
 	CHECK(s != MAP_FAILED);
 	OK(pthread_mutexattr_init(&mattr));
 	OK(pthread_mutexattr_setpshared(&mattr, PTHREAD_PROCESS_SHARED));

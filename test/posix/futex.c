@@ -51,17 +51,16 @@ static void errors(void)
 	ERR(ETIMEDOUT, futex(&w->a, FUTEX_WAIT_BITSET, 5, &end, NULL, ~0u));
 	CHECK(reached(CLOCK_MONOTONIC, &end));
 	end = in_ms(CLOCK_REALTIME, 3);
-	ERR(ETIMEDOUT,
-	    futex(&w->a, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 5, &end,
-		  NULL, ~0u));
+	ERR(ETIMEDOUT, futex(&w->a, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 5,
+			     &end, NULL, ~0u));
 	CHECK(reached(CLOCK_REALTIME, &end));
 	end = in_ms(CLOCK_MONOTONIC, -5);
 	ERR(ETIMEDOUT, futex(&w->a, FUTEX_WAIT_BITSET, 5, &end, NULL, ~0u));
 	ERR(EAGAIN, futex(&w->a, FUTEX_WAIT_BITSET, 6, &end, NULL, ~0u));
 	ERR(EINVAL, futex(&w->a, FUTEX_WAIT_BITSET, 5, NULL, NULL, 0));
 	ERR(EINVAL, futex(&w->a, FUTEX_WAKE_BITSET, 1, NULL, NULL, 0));
-	ERR(EINVAL, futex((int *)((char *)&w->a + 1), FUTEX_WAIT, 5, NULL,
-			  NULL, 0));
+	ERR(EINVAL,
+	    futex((int *)((char *)&w->a + 1), FUTEX_WAIT, 5, NULL, NULL, 0));
 	ERR(EAGAIN, futex(&w->a, FUTEX_CMP_REQUEUE, 1, (void *)1L, &w->b, 6));
 	ERR(ENOSYS, futex(&w->a, 99, 0, NULL, NULL, 0));
 	CHECK_EQ(futex(&w->a, FUTEX_WAKE, 100, NULL, NULL, 0), 0);
@@ -101,9 +100,9 @@ static void all_asleep(int n)
 		got = futex(&w->a, FUTEX_CMP_REQUEUE, 0, (void *)1000L, &w->b,
 			    0);
 		CHECK(got >= 0 && got <= n);
-		CHECK_EQ(futex(&w->b, FUTEX_REQUEUE, 0, (void *)1000L, &w->a,
-			       0),
-			 got);
+		CHECK_EQ(
+			futex(&w->b, FUTEX_REQUEUE, 0, (void *)1000L, &w->a, 0),
+			got);
 		if (got == n)
 			break;
 		sched_yield();

@@ -73,16 +73,16 @@ static void alive(void)
 		RET(ETIMEDOUT, pthread_timedjoin_np(t, &v, &soon));
 		CHECK(reached(CLOCK_REALTIME, &soon));
 		soon = in_ms(CLOCK_MONOTONIC, i * 5 - 5);
-		RET(ETIMEDOUT, pthread_clockjoin_np(t, &v, CLOCK_MONOTONIC,
-						    &soon));
+		RET(ETIMEDOUT,
+		    pthread_clockjoin_np(t, &v, CLOCK_MONOTONIC, &soon));
 		CHECK(reached(CLOCK_MONOTONIC, &soon));
 		soon = in_ms(CLOCK_REALTIME, i * 5 - 5);
-		RET(ETIMEDOUT, pthread_clockjoin_np(t, &v, CLOCK_REALTIME,
-						    &soon));
+		RET(ETIMEDOUT,
+		    pthread_clockjoin_np(t, &v, CLOCK_REALTIME, &soon));
 	}
 	soon = far_off(CLOCK_REALTIME);
-	RET(EINVAL, pthread_clockjoin_np(t, &v, CLOCK_PROCESS_CPUTIME_ID,
-					 &soon));
+	RET(EINVAL,
+	    pthread_clockjoin_np(t, &v, CLOCK_PROCESS_CPUTIME_ID, &soon));
 	CHECK(v == &v);
 	CHECK(sem_post(&gate) == 0);
 	OK(pthread_timedjoin_np(t, &v, &soon));

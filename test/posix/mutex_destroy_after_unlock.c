@@ -49,8 +49,10 @@ static void *users(void *arg)
 int main(void)
 {
 	static const int types[] = {
-		PTHREAD_MUTEX_NORMAL, PTHREAD_MUTEX_RECURSIVE,
-		PTHREAD_MUTEX_ERRORCHECK, PTHREAD_MUTEX_ADAPTIVE_NP,
+		PTHREAD_MUTEX_NORMAL,
+		PTHREAD_MUTEX_RECURSIVE,
+		PTHREAD_MUTEX_ERRORCHECK,
+		PTHREAD_MUTEX_ADAPTIVE_NP,
 	};
 	pthread_mutexattr_t attr;
 	pthread_t t[THREADS];
@@ -65,10 +67,9 @@ int main(void)
 			slot[i] = malloc(sizeof(struct object));
 			if (i & 1) {
 				free(slot[i]);
-				slot[i] = mmap(NULL, 4096,
-					       PROT_READ | PROT_WRITE,
-					       MAP_PRIVATE | MAP_ANONYMOUS, -1,
-					       0);
+				slot[i] = mmap(
+					NULL, 4096, PROT_READ | PROT_WRITE,
+					MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 				CHECK(slot[i] != MAP_FAILED);
 			}
 			OK(pthread_mutex_init(&slot[i]->lock, &attr));

@@ -11,7 +11,7 @@ static struct shared {
 	pthread_mutex_t lock;
 	long counter;
 	int inside;
-} *s;
+} * s;
 static int type;
 
 static void *counts(void *arg)
@@ -58,8 +58,8 @@ int main(void)
 	pid_t pid[PROCS];
 	int i, k, pshared;
 
-	s = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-		 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	s = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		 -1, 0);
 	CHECK(s != MAP_FAILED);
 	OK(pthread_mutexattr_init(&attr));
 	OK(pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED));

@@ -128,8 +128,8 @@ static void *write_held(void *arg)
 	bad.tv_nsec = -1;
 	RET(EINVAL, pthread_rwlock_clockrdlock(&rw, CLOCK_MONOTONIC, &bad));
 	bad.tv_nsec = 0;
-	RET(EINVAL, pthread_rwlock_clockwrlock(&rw, CLOCK_PROCESS_CPUTIME_ID,
-					       &bad));
+	RET(EINVAL,
+	    pthread_rwlock_clockwrlock(&rw, CLOCK_PROCESS_CPUTIME_ID, &bad));
 	return arg;
 }
 

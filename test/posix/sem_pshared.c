@@ -11,7 +11,7 @@ enum { PROCS = 4, THREADS = 3, ALL = PROCS * THREADS, LAPS = 40 };
 static struct shared {
 	sem_t ring[ALL], done;
 	long hops;
-} *s;
+} * s;
 static int process;
 
 static void *passes(void *arg)

@@ -49,8 +49,8 @@ static void *errors(void *arg)
 	for (i = 0; i < 2; i++) {
 		ERR(EINVAL, nanosleep(&t, NULL));
 		RET(EINVAL, clock_nanosleep(CLOCK_REALTIME, 0, &t, NULL));
-		RET(EINVAL, clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t,
-					    NULL));
+		RET(EINVAL,
+		    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL));
 		t.tv_nsec = -1;
 	}
 	t.tv_sec = -1;

@@ -30,12 +30,12 @@ static void *spawns(void *arg)
 		CHECK_EQ(posix_spawnattr_init(&attr), 0);
 		sigemptyset(&mask);
 		CHECK_EQ(posix_spawnattr_setsigmask(&attr, &mask), 0);
-		CHECK_EQ(posix_spawnattr_setflags(&attr,
-						  POSIX_SPAWN_SETSIGMASK),
-			 0);
-		CHECK_EQ(posix_spawn(&pid, "/bin/sh", &fa, &attr, argv,
-				     environ),
-			 0);
+		CHECK_EQ(
+			posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK),
+			0);
+		CHECK_EQ(
+			posix_spawn(&pid, "/bin/sh", &fa, &attr, argv, environ),
+			0);
 		posix_spawn_file_actions_destroy(&fa);
 		posix_spawnattr_destroy(&attr);
 		close(fd[1]);
@@ -131,8 +131,8 @@ int main(void)
 	long i, k, n;
 
 	for (k = 0; k < 4; k++) {
-		section((const char *const[]){ "posix_spawn", "system",
-					       "popen", "vfork" }[k]);
+		section((const char *const[]){ "posix_spawn", "system", "popen",
+					       "vfork" }[k]);
 		for (i = 0; i < N; i++)
 			t[k][i] = start(fn[k], (void *)(i + 1));
 		for (i = 0; i < N; i++)

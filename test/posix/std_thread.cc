@@ -199,12 +199,14 @@ static void mutexes()
 				CHECK(tm.try_lock_for(600s));
 				tm.unlock();
 				if ((i + k) % 4 == 0) {
-					std::unique_lock<std::shared_mutex> w(s);
+					std::unique_lock<std::shared_mutex> w(
+						s);
 					a++;
 					std::this_thread::yield();
 					b++;
 				} else {
-					std::shared_lock<std::shared_mutex> l(s);
+					std::shared_lock<std::shared_mutex> l(
+						s);
 					CHECK_EQ(a, b);
 				}
 				CHECK(st.try_lock_shared_for(600s));

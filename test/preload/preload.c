@@ -191,8 +191,8 @@ static void native(const char *name, const char *arg, double limit)
 		cr_skip_test("%s cannot run on this machine", name);
 	if (res.hung || res.status)
 		cr_assert_fail("%s ended natively with %s:\n%s%s", name,
-			 ended(&res, how, sizeof(how)), tail(res.out, 3),
-			 tail(res.err, 10));
+			       ended(&res, how, sizeof(how)), tail(res.out, 3),
+			       tail(res.err, 10));
 	keep(path, res.out);
 	result_free(&res);
 }
@@ -249,20 +249,21 @@ static void shimmed(const char *name, const char *arg, double limit,
 	snprintf(procs, sizeof(procs), "GMP_SHIM_MAXPROCS=%d", maxprocs);
 	run_program(path, arg, limit, 1, env, &res);
 	if (!res.hung && WIFEXITED(res.status) && WEXITSTATUS(res.status) == 77)
-		cr_assert_fail("%s runs natively but says it cannot here", name);
+		cr_assert_fail("%s runs natively but says it cannot here",
+			       name);
 	if (res.hung || res.status)
 		cr_assert_fail("%s on %d processors ended with %s:\n%s%s", name,
-			 maxprocs, ended(&res, how, sizeof(how)),
-			 tail(res.out, 3), complaints(res.err));
+			       maxprocs, ended(&res, how, sizeof(how)),
+			       tail(res.out, 3), complaints(res.err));
 	if (strcmp(res.out, want))
 		cr_assert_fail("%s printed\n%s\nand natively\n%s", name,
-			 tail(res.out, 20), tail(want, 20));
+			       tail(res.out, 20), tail(want, 20));
 	if (!listed(threadless, name)) {
 		if (!spoke(res.err))
 			cr_assert_fail("%s ran without the library", name);
 		if (strstr(res.err, "runs natively"))
 			cr_assert_fail("%s ran natively:\n%s", name,
-				 complaints(res.err));
+				       complaints(res.err));
 	}
 	free(want);
 	result_free(&res);
@@ -297,7 +298,8 @@ Test(programs, all_are_listed)
 	FILE *f;
 
 	snprintf(command, sizeof(command),
-		 "cd '%s/test/posix' && ls | sed -n 's/\\.\\(c\\|cc\\|rs\\)$//p' "
+		 "cd '%s/test/posix' && ls | sed -n "
+		 "'s/\\.\\(c\\|cc\\|rs\\)$//p' "
 		 "| grep -v '^lib'",
 		 source_dir());
 	f = popen(command, "r");
@@ -334,7 +336,8 @@ static int kernel_threads(const char *const *env, int preload)
 	run_program(path, "count", 30, preload, env, &res);
 	if (res.hung || res.status)
 		cr_assert_fail("tasks ended with %s:\n%s",
-			 ended(&res, how, sizeof(how)), tail(res.err, 10));
+			       ended(&res, how, sizeof(how)),
+			       tail(res.err, 10));
 	n = atoi(res.out);
 	result_free(&res);
 	return n;
@@ -375,7 +378,8 @@ static void bad_value(const char *setting, const char *name, const char *value)
 	run_program(path, NULL, 30, 1, env, &res);
 	if (res.hung || res.status)
 		cr_assert_fail("tasks ended with %s:\n%s",
-			 ended(&res, how, sizeof(how)), tail(res.err, 10));
+			       ended(&res, how, sizeof(how)),
+			       tail(res.err, 10));
 	cr_assert_str_eq(res.out, "done\n");
 	cr_assert_eq(lines(res.err), 1, "not one line on stderr:\n%s", res.err);
 	cr_assert_eq(strncmp(res.err, "gmp_shim:", 9), 0, "%s", res.err);

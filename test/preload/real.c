@@ -53,6 +53,7 @@ static void real(const char *name)
 	X(ffmpeg)                                                              \
 	X(git)                                                                 \
 	X(glib)                                                                \
+	X(glib_locks)                                                          \
 	X(hackbench)                                                           \
 	X(perl)                                                                \
 	X(pigz)                                                                \
