@@ -130,8 +130,9 @@ int gtid(const struct g *gp);
 void gsigmask(int how, const uint64_t *set, uint64_t *old);
 /* What became of the caller's mask; kept in step by gsigmask. */
 uint64_t ggetsigmask(void);
-/* Interrupt gp's wait, if it waits interruptibly: it returns -EINTR. */
-void ginterrupt(struct g *gp);
+/* End gp's wait, if it waits interruptibly: semawait returns why (-EINTR: a signal,
+ * -ECANCELED). With sticky also the next such wait, if it waits in none now. */
+void ginterrupt(struct g *gp, int why, bool sticky);
 
 /* ---- the one blocking primitive ------------------------------------------- */
 
@@ -150,8 +151,8 @@ struct semawait {
 	void (*unlock)(void *arg); /* after enqueueing, before parking; or NULL */
 	void *unlockarg;
 };
-/* Wait at an address. 0: woken; -EAGAIN: check said no; -ETIMEDOUT; -EINTR;
- * else the value that semawake's pick gave (> 0). May park. */
+/* Wait at an address. 0: woken; -EAGAIN: check said no; -ETIMEDOUT; what
+ * ginterrupt said; else the value that semawake's pick gave (> 0). May park. */
 int semawait(const struct semawait *w);
 /* Wake up to n waiters of addr whose mask meets `mask`, oldest first. Returns
  * how many. Never looks at the object. Any thread; not async-signal-safe. */

@@ -16,7 +16,7 @@ void *sysreserve(size_t size);		 /* PROT_NONE; NULL on failure */
 void *sysalloc(size_t size);		 /* readable, zeroed; NULL on failure */
 void sysfree(void *p, size_t size);
 int64_t sysnanotime(void);		 /* CLOCK_MONOTONIC by system call */
-void usleep_raw(uint32_t us);
+int usleep_raw(uint32_t us);		 /* 0 or -EINTR */
 int gettid_raw(void);
 void oswrite(const char *s, size_t n);	 /* to stderr */
 

@@ -62,11 +62,11 @@ int64_t sysnanotime(void)
 	return ts.tv_sec * NSEC + ts.tv_nsec;
 }
 
-void usleep_raw(uint32_t us)
+int usleep_raw(uint32_t us)
 {
 	struct __kernel_timespec ts = { us / 1000000, us % 1000000 * 1000l };
 
-	RAW(__NR_nanosleep, &ts, NULL);
+	return (int)RAW(__NR_nanosleep, &ts, NULL);
 }
 
 int gettid_raw(void)

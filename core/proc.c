@@ -771,7 +771,7 @@ void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
 	gp->startfn = fn;
 	gp->sigmask = sigmask;
 	gp->score = 0;
-	gp->interrupted = false;
+	gp->interrupted = 0;
 	sigmaskcount(sigmask, 1);
 	xadd(&sched.ng, 1);
 	xadd(&sched.nginit, 1);

@@ -87,13 +87,13 @@ struct g {
 	struct g *waitlink;	/* next waiter of this address */
 	struct g *waittail;	/* last waiter of this address (first only) */
 	uint32_t waitmask;
+	int32_t interrupted;	/* why, from a ginterrupt that found no wait */
 	uint32_t waitseq;	/* counts waits; tells a stale timer */
 	int32_t waitres;	/* what semawait returns */
 	uint8_t waitreason;
 	bool interruptible;
 	bool unwire;		/* foreign only while wired; owner G */
 	uint16_t nwired;	/* depth of gowire; owner G */
-	bool interrupted;	/* ginterrupt came while it ran */
 	uint8_t score;		/* 0..3: how sure it blocks after a wake-up */
 	struct timer timer;
 
@@ -209,6 +209,7 @@ struct schedt {
 	int64_t polluntil;
 	uint32_t pollkey;	/* futex word: bumped to end that sleep */
 
+	struct g *maing;	/* the process's first thread */
 	uint32_t ng;		/* Gs that live, main included */
 	uint64_t nginit;	/* Gs ever started */
 	uint32_t idgen;

@@ -257,6 +257,7 @@ int schedinit(void)
 	sched.ng = 1;
 	gp->foreign = false;
 	m0.curg = gp;
+	sched.maing = gp;
 	lock(&sched.lock);
 	acquirep(&m0, pidleget());
 	sched.wantspare = 1;

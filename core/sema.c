@@ -130,14 +130,15 @@ void semtimeout(struct m *mp, struct g *gp, uint32_t seq)
 		goready(mp, gp);
 }
 
-void ginterrupt(struct g *gp)
+void ginterrupt(struct g *gp, int why, bool sticky)
 {
 	struct m *mp = acquirem();
 
 	/* seq_cst: pairs with semawait, which is in the queue first and reads
-	 * this flag then; one of the two sees the other */
-	__atomic_store_n(&gp->interrupted, true, __ATOMIC_SEQ_CST);
-	if (takeoff(gp, 0, -EINTR, true))
+	 * this word then; one of the two sees the other */
+	if (sticky)
+		__atomic_store_n(&gp->interrupted, why, __ATOMIC_SEQ_CST);
+	if (takeoff(gp, 0, why, true))
 		goready(mp, gp);
 	releasem(mp);
 }
@@ -169,10 +170,12 @@ int semawait(const struct semawait *w)
 	if (timed && !gp->foreign)
 		timeradd(mp->p ? mp->p : allp[0], &gp->timer, w->deadline,
 			 gp->waitseq);
-	if (w->interruptible &&
-	    __atomic_load_n(&gp->interrupted, __ATOMIC_SEQ_CST) &&
-	    takeoff(gp, 0, -EINTR, true))
-		goready(mp, gp);
+	if (w->interruptible) {
+		int why = __atomic_load_n(&gp->interrupted, __ATOMIC_SEQ_CST);
+
+		if (why && takeoff(gp, 0, why, true))
+			goready(mp, gp);
+	}
 	if (w->unlock)
 		w->unlock(w->unlockarg);
 	if (gp->foreign && timed) {
@@ -188,7 +191,7 @@ int semawait(const struct semawait *w)
 	if (timed && !gp->foreign)
 		timerdel(&gp->timer);
 	if (w->interruptible)
-		WRITE_ONCE(gp->interrupted, false);
+		WRITE_ONCE(gp->interrupted, 0);
 	return gp->waitres;
 }
 

@@ -271,6 +271,14 @@ static void trace(int64_t now)
 	schedtraceline(now);
 }
 
+/* A signal's handler has run here, for want of a thread that was awake. It would
+ * have interrupted the main thread, were it asleep in the kernel. */
+static void interruptmain(int err)
+{
+	if (err == -EINTR)
+		ginterrupt(sched.maing, -EINTR, false);
+}
+
 /* Every P is idle: sleep until one is not. */
 static void deepsleep(struct m *mp)
 {
@@ -282,9 +290,13 @@ static void deepsleep(struct m *mp)
 	sched.sysmonwait = 1;
 	unlock(&sched.lock);
 	sigreceiver(mp);
-	notetsleep(&sched.sysmonnote,
-		   options.schedtrace ? nanotime() + options.schedtrace * MS :
-					NEVER);
+	if (load_acquire(&sched.sysmonnote.key) == 0) /* with notewakeup */
+		interruptmain(futexsleep(
+			&sched.sysmonnote.key, 0,
+			options.schedtrace ?
+				nanotime() + options.schedtrace * MS :
+				NEVER));
+	WRITE_ONCE(sched.sysmonnote.key, 0);
 	lock(&sched.lock);
 	sched.sysmonwait = 0;
 	unlock(&sched.lock);
@@ -310,7 +322,7 @@ void sysmon(void *arg)
 		    idle > 50)
 			deepsleep(mp);
 		else
-			usleep_raw(delay);
+			interruptmain(usleep_raw(delay));
 		sigreceiver(mp);
 		now = nanotime();
 		if (watch(now)) {

@@ -123,19 +123,12 @@ static int futexwait(uint32_t *word, uint32_t val, int64_t deadline,
 			      .check = equal,
 			      .arg = &c };
 
-	for (;;) {
-		int r = semawait(&w);
+	int r = semawait(&w);
 
-		if (r != -EINTR)
-			return r;
-		bool handler = sigpending_();
-
+	if (r == -EINTR)
 		sigpoint();
-		if (handler)
-			return r; /* as the kernel's; cancelpoint it is not */
-		if (cancelpending())
-			return 0; /* a spurious wake-up lets it see */
-	}
+	/* no cancellation point: to the caller it is a spurious wake-up */
+	return r == -ECANCELED ? 0 : r;
 }
 
 static int timeoutof(int op, bool realtime, const struct timespec *ts,

@@ -19,12 +19,11 @@ int waitinterruptible(const struct semawait *w, struct thread **release)
 {
 	int r = semawait(w);
 
-	if (r == -EINTR) {
+	if (r == -EINTR)
 		sigpoint();
-		if (release && cancelpending()) {
-			*release = NULL; /* we do not come back */
-			cancelpoint();
-		}
+	if (r == -ECANCELED && release && cancelpending()) {
+		*release = NULL; /* we do not come back */
+		cancelpoint();
 	}
 	return r;
 }
@@ -49,6 +48,6 @@ EXPORT int pthread_cancel(pthread_t pt)
 	__atomic_fetch_or(identity_cancel((uintptr_t)pt), CANCELED,
 			  __ATOMIC_SEQ_CST); /* before its wait is ended */
 	if (t != &self)
-		ginterrupt(t->gp);
+		ginterrupt(t->gp, -ECANCELED, true);
 	return 0;
 }

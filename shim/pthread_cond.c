@@ -80,7 +80,7 @@ static int waituntil(struct cond_ *c, pthread_mutex_t *mutex, int64_t deadline)
 	if (r == -EINTR)
 		sigpoint();
 	e = relock(mutex);
-	if (r == -EINTR)
+	if (r == -ECANCELED)
 		cancelpoint(); /* with the mutex held, as POSIX has it */
 	if (e)
 		return e; /* EOWNERDEAD */

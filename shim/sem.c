@@ -67,16 +67,12 @@ static int waitslow(struct sem_ *s, int64_t deadline)
 			return 0;
 		}
 		r = semawait(&w);
-		if (r == -EINTR) {
-			bool handler = sigpending_();
-
+		if (r == -EINTR)
 			sigpoint();
-			cancelpoint();
-			if (handler)
-				return r;
-		} else if (r == -ETIMEDOUT) {
+		if (r == -EINTR || r == -ETIMEDOUT)
 			return r;
-		}
+		if (r == -ECANCELED)
+			cancelpoint();
 	}
 }
 

@@ -91,12 +91,11 @@ int deadlineof(clockid_t clock, const struct timespec *ts, int64_t *deadline);
 void cancelpoint(void);
 /* The caller has a request that it may act on. */
 bool cancelpending(void);
-/* semawait, with signals and cancellation served on -EINTR. A claim in *release is
+/* semawait, with signals (-EINTR) and cancellation (-ECANCELED) served. A claim in *release is
  * dropped before a cancellation unwinds; release NULL: no cancellation point. */
 int waitinterruptible(const struct semawait *w, struct thread **release);
 /* Raise what was sent to this thread while it was parked (signal.c). */
 void sigpoint(void);
-bool sigpending_(void);
 
 /* Some CPU of the set is one that the process may use. */
 bool cpusexist(const cpu_set_t *cpus);

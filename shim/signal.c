@@ -32,11 +32,6 @@ EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 	return ret_errno(-pthread_sigmask(how, set, old));
 }
 
-bool sigpending_(void)
-{
-	return __atomic_load_n(&self.pending, __ATOMIC_ACQUIRE) != 0;
-}
-
 static void raiseself(int sig)
 {
 	REAL(syscall)(SYS_tgkill, getpid(), REAL(syscall)(SYS_gettid), sig);
@@ -76,7 +71,7 @@ EXPORT int pthread_kill(pthread_t pt, int sig)
 	} else {
 		__atomic_fetch_or(&t->pending, 1ul << (sig - 1),
 				  __ATOMIC_SEQ_CST);
-		ginterrupt(t->gp);
+		ginterrupt(t->gp, -EINTR, true);
 	}
 	errno = e;
 	return 0;

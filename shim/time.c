@@ -20,15 +20,15 @@ static int sleepuntil(int64_t deadline)
 
 	cancelpoint();
 	for (;;) {
-		bool handler;
+		int r = semawait(&w);
 
-		if (semawait(&w) != -EINTR)
+		if (r == -ETIMEDOUT)
 			return 0;
-		handler = sigpending_();
-		sigpoint();
+		if (r == -EINTR) {
+			sigpoint();
+			return r;
+		}
 		cancelpoint();
-		if (handler)
-			return -EINTR;
 	}
 }
 
