@@ -184,7 +184,8 @@ static uint32_t affinity(void)
 	uint32_t cpus = 0;
 
 	for (long i = 0; i < n / 8; i++)
-		cpus += (uint32_t)__builtin_popcountl(mask[i]);
+		for (uint64_t w = mask[i]; w; w &= w - 1)
+			cpus++;
 	return cpus ? cpus : 1;
 }
 

@@ -3,6 +3,7 @@
 #define REAL_H
 
 #include <pthread.h>
+#include <setjmp.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -10,6 +11,9 @@
 #include <threads.h>
 #include <time.h>
 #include <unistd.h>
+
+/* What longjmp is under _FORTIFY_SOURCE; bits/setjmp2.h has it for that case. */
+_Noreturn void __longjmp_chk(struct __jmp_buf_tag env[1], int val);
 
 struct real {
 	int resolved;

@@ -4,6 +4,7 @@
  * is remembered and its wait is ended: the thread raises it itself where it waits.
  */
 #include "shim/shim.h"
+#include <setjmp.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -30,6 +31,30 @@ EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 {
 	return ret_errno(-pthread_sigmask(how, set, old));
+}
+
+/* The jump restores the mask behind our back: let the record follow. */
+static void restoremask(struct __jmp_buf_tag *env)
+{
+	if (env->__mask_was_saved && schedstarted && self.gp)
+		pthread_sigmask(SIG_SETMASK,
+				(sigset_t *)(void *)&env->__saved_mask, NULL);
+}
+
+EXPORT _Noreturn void siglongjmp(sigjmp_buf env, int val)
+{
+	restoremask(env);
+	REAL(siglongjmp)(env, val);
+	__builtin_unreachable();
+}
+ALIAS_OF(longjmp, siglongjmp);
+ALIAS_OF(_longjmp, siglongjmp);
+
+EXPORT _Noreturn void __longjmp_chk(struct __jmp_buf_tag env[1], int val)
+{
+	restoremask(env);
+	REAL(__longjmp_chk)(env, val);
+	__builtin_unreachable();
 }
 
 static void raiseself(int sig)

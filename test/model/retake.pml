@@ -16,9 +16,9 @@
  * and at any time; locked operations and going to sleep wait until it is empty.
  * So the load of pstate in acquirem can come before the store of locks is seen.
  * The claim is that no fence is needed there, as sysmon takes a P only if /proc,
- * read after RETAKING was set, showed the M asleep: whatever it stored before is
- * visible, and whatever it loads after is new. (BAD5 fails without a fence, and
- * holds with -DFENCE.)
+ * read after RETAKING was set, showed the M asleep, or, from a G that computes for
+ * long, after membarrier(2): whatever the M stored before is visible, and whatever
+ * it loads after is new. (BAD5 fails without a fence, and holds with -DFENCE.)
  *
  * Checked: 1. no P is taken, or used in core, while another uses it in core;
  *	2. a P has one owner at every hand-over, who knows of it: none is lost;
@@ -30,7 +30,7 @@
  *	BAD2  sysmon does not look at locks
  *	BAD3  sysmon looks at locks before /proc instead of after
  *	BAD4  sysmon looks at /proc before it sets RETAKING
- *	BAD5  sysmon does not look at /proc
+ *	BAD5  sysmon neither looks at /proc nor does membarrier
  *	BAD6  acquirem_slow takes a failed CAS from RETAKING for TAKEN: sysmon may
  *	      have given up and stored HELD
  *	BAD7  exitsyscall tries each CAS once: sysmon gives up in between
@@ -81,19 +81,26 @@ byte owner[NP];
 bit used[NP];		/* in core */
 bit trying[NM];		/* in a loop of acquirem_slow or exitsyscall */
 
+/* The oldest store of M i becomes visible. */
+inline drain(i)
+{
+	buf[i]?what, v;
+	if
+	:: what == LOCKS -> locks[i] = v
+	:: what == PSTATE -> pstate[i] = v
+	:: what == P -> mp[i] = v
+	:: what == OLDP -> mold[i] = v
+	fi;
+	what = 0;
+	v = 0
+}
+
 proctype memory(byte i)
 {
 	byte what, v;
 end:
 	do
-	:: atomic { buf[i]?what, v ->
-		if
-		:: what == LOCKS -> locks[i] = v
-		:: what == PSTATE -> pstate[i] = v
-		:: what == P -> mp[i] = v
-		:: what == OLDP -> mold[i] = v
-		fi;
-		what = 0; v = 0 }
+	:: atomic { nempty(buf[i]) -> drain(i) }
 	od
 }
 
@@ -406,8 +413,8 @@ inline moncas(from, to)
 
 proctype sysmon()
 {
-	byte i, was, old = NOP;
-	bit ok, off;
+	byte i, was, old = NOP, what, v;
+	bit ok, off;	/* off: what M i loads from now on is new */
 
 again:
 	/* a hint: all of it can be different at the CAS */
@@ -458,15 +465,23 @@ again:
 	:: else
 	fi;
 #endif
-#ifdef BAD5
-	off = 1;
-#endif
 	if
 	:: was == SYSCALL -> off = 1
-#ifndef BAD4
-	:: else -> off = off | asleep[i]
+#ifdef BAD5
+	:: was == HELD -> off = 1
 #else
-	:: else
+#ifndef BAD4
+	:: was == HELD -> off = asleep[i]
+#else
+	:: was == HELD
+#endif
+	:: atomic { was == HELD ->
+		/* membarrier: a fence in M i, wherever it is */
+		do
+		:: nempty(buf[i]) -> drain(i)
+		:: empty(buf[i]) -> break
+		od;
+		off = 1 }
 #endif
 	fi;
 	if
