@@ -17,10 +17,15 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+#if __has_attribute(copy)
+#define COPY(of) copy(of), /* gcc warns of an alias with other attributes */
+#else
+#define COPY(of)
+#endif
 /* A second exported name; the row in interpose.def is its other half. */
 #define ALIAS_OF(name, of)                                                     \
 	extern __typeof__(of) name                                             \
-		__attribute__((alias(#of), copy(of), visibility("default")))
+		__attribute__((COPY(of) alias(#of), visibility("default")))
 
 /* ---- the thread record ----------------------------------------------------- */
 

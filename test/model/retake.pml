@@ -24,7 +24,8 @@
  *	2. a P has one owner at every hand-over, who knows of it: none is lost;
  *	3. ltl live, under weak fairness: RETAKING is always left, and
  *	   acquirem_slow and exitsyscall come to an end.
- * -DNM=2 -DNP=1 -DSB=2, two such Ms, takes minutes and 2 GB with -DCOLLAPSE.
+ * By hand: -DNM=2 -DNP=1 -DSB=2, two such Ms: 16 million states, 1 GB with
+ * cc -DCOLLAPSE, half a minute.
  *
  * Must fail: BAD   sysmon stores TAKEN instead of CAS
  *	BAD2  sysmon does not look at locks
