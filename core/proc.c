@@ -13,12 +13,14 @@
  * that will block at once (it did the last times: g->score) wakes nobody at all,
  * since its own P runs the woken G next; sysmon mends a wrong guess.
  *
- * "Delicate dance". An M that stops spinning races with one that makes a G
- * runnable. The submitter: queue the G, then (full fence) look at nmspinning. The
- * spinner: give up its P, lower nmspinning, (full fence), then look at every queue
- * again. Either the submitter sees the spinner gone and wakes another, or the
- * spinner sees the G. needspinning: an M about to drop its P found none spinning
- * though startm wanted a spinner but had no idle P: it spins instead.
+ * "Delicate dance". An M that goes idle races with one that makes a G runnable. The
+ * submitter: queue the G, then (full fence) look whether a P is idle and no M spins.
+ * The idler: put its P on the idle list, lower nmspinning if it was spinning, (full
+ * fence), then look at every queue again. Either the submitter sees the idle P and
+ * wakes an M for it, or the idler sees the G. Unlike Go's, every idler looks again,
+ * not only the last spinner: so a submitter may skip wakep when no P is idle, and
+ * Go's needspinning is not needed. nmspinning is lowered for a spinner that found no
+ * P only under sched.lock. test/model/dance.pml checks this.
  *
  * "Enqueued but not saved". A G that parks is visible to wakers, and on a run queue
  * perhaps, before its registers are saved. The waker never looks: goready queues at
@@ -77,17 +79,6 @@ struct p *pidleget(void)
 	return pp;
 }
 
-/* As pidleget, for a caller that needs a P to look for work: without one, the next
- * M to drop its P shall spin. Holds sched.lock. */
-static struct p *pidlegetspinning(void)
-{
-	struct p *pp = pidleget();
-
-	if (!pp)
-		WRITE_ONCE(sched.needspinning, 1);
-	return pp;
-}
-
 /* mp has no P and gets pp, which nobody has. */
 void acquirep(struct m *mp, struct p *pp)
 {
@@ -108,29 +99,47 @@ struct p *releasep(struct m *mp)
 	return pp;
 }
 
-/* The rest of acquirem: somebody has, or wants, this M's P; or it has none. */
+/* Settle who has mp's P: take back what sysmon is about to take (RETAKING) or what
+ * was left in m->oldp for a system call, or learn that it is gone. Looked at anew
+ * each time, since sysmon may give up, too. mp is locked. */
+void settlep(struct m *mp)
+{
+	for (;;) {
+		uint32_t s = READ_ONCE(mp->pstate);
+
+		if (s == PS_TAKEN) {
+			mp->oldp = NULL;
+			releasep(mp);
+			return;
+		}
+		if (s != PS_RETAKING && s != PS_SYSCALL)
+			break;
+		/* acquire: pairs with retake, which may have had its look */
+		if (cas(&mp->pstate, s, PS_HELD))
+			break;
+	}
+	if (mp->oldp) {
+		mp->p = mp->oldp;
+		mp->oldp = NULL;
+	}
+}
+
+/* The rest of acquirem: sysmon has, or wants, this M's P; or it has none. */
 cold void acquirem_slow(struct m *mp)
 {
-	switch (READ_ONCE(mp->pstate)) {
-	case PS_RETAKING:
-		if (cas(&mp->pstate, PS_RETAKING, PS_HELD))
-			return; /* we run: sysmon gives up */
-		__attribute__((fallthrough)); /* it was faster */
-	case PS_TAKEN:
-		releasep(mp);
-		__attribute__((fallthrough));
-	case PS_NONE:
-		if (mp->locks > 1 || READ_ONCE(sched.npidle) == 0)
-			return;
-		lock(&sched.lock);
-		struct p *pp = READ_ONCE(sched.gcwaiting) ? NULL : pidleget();
-		unlock(&sched.lock);
-		if (pp)
-			acquirep(mp, pp);
+	struct p *pp;
+
+	/* in a declared system call the P stays where exitsyscall finds it */
+	if (mp->oldp || mp->pstate == PS_FOREIGN)
 		return;
-	default: /* in a system call, or foreign: no P to use */
+	settlep(mp);
+	if (mp->p || mp->locks > 1 || READ_ONCE(sched.npidle) == 0)
 		return;
-	}
+	lock(&sched.lock);
+	pp = READ_ONCE(sched.gcwaiting) ? NULL : pidleget();
+	unlock(&sched.lock);
+	if (pp)
+		acquirep(mp, pp);
 }
 
 /* ---- M: start, stop, make -------------------------------------------------------- */
@@ -196,9 +205,9 @@ void startm(struct p *pp, bool spinning)
 	if (!pp) {
 		pp = sched.gcwaiting ? NULL : pidleget();
 		if (!pp) {
-			unlock(&sched.lock);
-			if (spinning)
+			if (spinning) /* under the lock, see wakep */
 				xadd(&sched.nmspinning, -1);
+			unlock(&sched.lock);
 			return;
 		}
 	}
@@ -235,7 +244,6 @@ void handoffp(struct p *pp)
 	/* no spinning M, no idle P: somebody must look for work on others */
 	if (READ_ONCE(sched.nmspinning) + READ_ONCE(sched.npidle) == 0 &&
 	    cas(&sched.nmspinning, 0, 1)) {
-		WRITE_ONCE(sched.needspinning, 0);
 		startm(pp, true);
 		return;
 	}
@@ -268,13 +276,14 @@ void wakep(void)
 	if (READ_ONCE(sched.nmspinning) != 0 || !cas(&sched.nmspinning, 0, 1))
 		return;
 	lock(&sched.lock);
-	pp = sched.gcwaiting ? NULL : pidlegetspinning();
-	unlock(&sched.lock);
-	if (!pp) {
+	pp = sched.gcwaiting ? NULL : pidleget();
+	/* under the lock: nobody may take a spinner that never was for one, after
+	 * the last real one has looked */
+	if (!pp)
 		xadd(&sched.nmspinning, -1);
-		return;
-	}
-	startm(pp, true);
+	unlock(&sched.lock);
+	if (pp)
+		startm(pp, true);
 }
 
 /* Sleep until startm brings a P. On g0, without a P. */
@@ -295,7 +304,6 @@ static void becomespinning(struct m *mp)
 {
 	mp->spinning = true;
 	xadd(&sched.nmspinning, 1);
-	WRITE_ONCE(sched.needspinning, 0);
 }
 
 /* mp has found work: if it was the last that looked, another must. */
@@ -364,7 +372,7 @@ static bool recheck(struct m *mp)
 		return false;
 	lock(&sched.lock);
 	if (!sched.gcwaiting)
-		pp = pidlegetspinning();
+		pp = pidleget();
 	unlock(&sched.lock);
 	if (!pp)
 		return false;
@@ -481,20 +489,16 @@ static struct g *goidle(struct m *mp)
 		unlock(&sched.lock);
 		return gp;
 	}
-	if (!mp->spinning && sched.needspinning) {
-		becomespinning(mp); /* see "Delicate dance" */
-		unlock(&sched.lock);
-		return NULL;
-	}
 	releasep(mp);
 	pidleput(pp);
 	unlock(&sched.lock);
 	if (mp->spinning) {
 		mp->spinning = false;
-		xadd(&sched.nmspinning, -1); /* full fence before recheck */
-		if (recheck(mp))
-			return NULL;
+		xadd(&sched.nmspinning, -1);
 	}
+	/* pidleput was the full fence, see "Delicate dance" */
+	if (recheck(mp))
+		return NULL;
 	if (!pollsleep(mp))
 		stopm(mp);
 	return NULL;
@@ -576,12 +580,11 @@ static inline void switchaway(struct m *mp, struct g *gp, struct g *next)
 }
 
 /* The G for a direct switch from pp, NULL to go through schedule(). */
-static inline struct g *directnext(struct m *mp, struct p *pp)
+static inline struct g *directnext(struct p *pp)
 {
 	if (!pp || ++pp->switchtick % SCHEDTICKS == 0 ||
 	    READ_ONCE(pp->preempt) || READ_ONCE(sched.gcwaiting))
 		return NULL;
-	(void)mp;
 	return runqget(pp, false);
 }
 
@@ -611,9 +614,11 @@ void gopark(struct m *mp)
 		releasem(mp);
 		return;
 	}
+	if (unlikely(mp->oldp))
+		settlep(mp); /* a call back out of a declared system call */
 	pp = mp->p;
 	learn(pp, gp);
-	next = directnext(mp, pp);
+	next = directnext(pp);
 	if (unlikely(next == gp)) { /* woken already, by itself */
 		WRITE_ONCE(gp->status, Grunning);
 		releasem(mp);
@@ -650,14 +655,16 @@ void goready(struct m *mp, struct g *gp)
 		if (!mp->curg || mp->curg->score >= 2)
 			return;
 	}
-	fullfence(); /* the G is queued before nmspinning is read: the dance */
+	fullfence(); /* the G is queued before npidle is read: the dance */
 	if (READ_ONCE(sched.npidle))
 		wakep();
 }
 
-/* goready for a list linked by schedlink, in that order. */
+/* goready for a list linked by schedlink, in that order, with one wake-up. */
 void goreadylist(struct m *mp, struct g *list)
 {
+	bool put = false;
+
 	if (list && !list->schedlink) {
 		goready(mp, list);
 		return;
@@ -673,9 +680,13 @@ void goreadylist(struct m *mp, struct g *list)
 		}
 		WRITE_ONCE(gp->status, Grunnable);
 		runqput(pp, gp, false);
-		if (!list && READ_ONCE(sched.npidle))
-			wakep();
+		put = true;
 	}
+	if (!put)
+		return;
+	fullfence(); /* queued before npidle is read: the dance */
+	if (READ_ONCE(sched.npidle))
+		wakep();
 }
 
 /* Cannot use the P to run gp now: the queue of everybody. */
@@ -691,6 +702,8 @@ void gowaitp(struct m *mp)
 {
 	struct g *gp = curg();
 
+	if (unlikely(mp->oldp))
+		settlep(mp);
 	WRITE_ONCE(gp->status, Grunnable);
 	gorequeue(gp);
 	switchaway(mp, gp, NULL);
@@ -745,7 +758,7 @@ void goexit(void)
 	mp->dead = gp;
 	if (pp)
 		pp->readied = NULL;
-	next = directnext(mp, pp);
+	next = directnext(pp);
 	mp->switchto = next;
 	gswitch(&gp->sched, next ? &next->sched : &mp->g0->sched,
 		&mp->g0->sched, mp);
@@ -891,7 +904,10 @@ int gowire(void)
 	struct g *gp = curg();
 
 	if (gp->nwired++ == 0 && !gp->foreign) {
-		struct p *pp = mp->p ? releasep(mp) : NULL;
+		struct p *pp;
+
+		settlep(mp);
+		pp = mp->p ? releasep(mp) : NULL;
 
 		WRITE_ONCE(mp->pstate, PS_FOREIGN);
 		gp->foreign = true;

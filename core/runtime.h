@@ -1,7 +1,8 @@
 /* runtime.h - core's private structures: G, M, P, sched, and who may touch what.
  *
  * LOCK ORDER (take left before right; a lock not named is a leaf):
- *	semabucket (two: by address) < timers < sched.lock < allocation
+ *	stoplock < retakelock < semabucket (two: by address) < timers <
+ *	sched.lock < allocation
  * All are struct mutex (lock_futex.c), held for a few hundred instructions with
  * m->locks above zero, never across a park or a call into libc.
  *
@@ -14,6 +15,9 @@
  *	          to TAKEN). An M already in core keeps its P: sysmon sees locks
  *	TAKEN     sysmon has taken it; the M notices at its next acquirem
  *	NONE      there is no P. FOREIGN: and there never will be
+ * Both sides look again after a CAS that failed (settlep): sysmon may have given up.
+ * While oldp is set, acquirem takes no other P: a call back out of a declared system
+ * call runs without, and takes its own back before it parks.
  * A G that computes past its slice while others wait loses its P, too, and goes on
  * without until its next slow path; there sysmon commits after membarrier(2).
  * No fence is needed in acquirem between raising locks and reading pstate: sysmon
@@ -198,7 +202,6 @@ struct schedt {
 	uint32_t npidle cacheline;
 	uint32_t nmidle;
 	uint32_t nmspinning;	/* see "Delicate dance" in proc.c */
-	uint32_t needspinning;	/* see "Delicate dance" in proc.c */
 	uint32_t gomaxprocs;
 	uint32_t gcwaiting;	/* the world is being stopped */
 	uint32_t stopwait;	/* Ps still to stop; by lock */
@@ -216,6 +219,7 @@ struct schedt {
 	int64_t starttime;
 
 	/* sysmon and the template thread */
+	struct mutex retakelock;
 	uint32_t sysmonwait;	/* 1: sysmon sleeps until a P is in use again */
 	struct note sysmonnote;
 	struct note templatenote;
@@ -236,6 +240,7 @@ extern __thread struct g *tlsg TLS_IE;
 
 struct g *needm(void);
 cold void acquirem_slow(struct m *mp);
+void settlep(struct m *mp);
 
 static inline struct g *curg(void)
 {

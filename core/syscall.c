@@ -46,23 +46,13 @@ void exitsyscall(void)
 		return;
 	mp = gp->sched.m;
 	mp->locks++;
-	if (mp->oldp) {
-		struct p *pp = mp->oldp;
-
-		mp->oldp = NULL;
-		/* acquire: pairs with retake, which may have had its look */
-		if (cas(&mp->pstate, PS_SYSCALL, PS_HELD) ||
-		    cas(&mp->pstate, PS_RETAKING, PS_HELD) ||
-		    READ_ONCE(mp->pstate) == PS_HELD) {
-			mp->p = pp;
-			WRITE_ONCE(pp->syscalltick, pp->syscalltick + 1);
-			releasem(mp);
-			return;
-		}
-	}
-	acquirem_slow(mp);
-	if (!mp->p)
+	settlep(mp);
+	if (unlikely(!mp->p))
+		acquirem_slow(mp); /* an idle one? */
+	if (unlikely(!mp->p)) {
 		gowaitp(mp);
-	else
-		releasem(mp);
+		return;
+	}
+	WRITE_ONCE(mp->p->syscalltick, mp->p->syscalltick + 1);
+	releasem(mp);
 }

@@ -74,7 +74,7 @@ static bool barrierall(void)
  * it computes: it goes on without a P until its next slow path, as a native thread
  * would. The P taken, which may be another one by now, or NULL. sysmon, or who stops
  * the world. */
-struct p *retake(struct p *pp, bool hog)
+static struct p *retake_locked(struct p *pp, bool hog)
 {
 	struct m *mp = READ_ONCE(pp->m);
 	uint32_t was;
@@ -99,6 +99,17 @@ struct p *retake(struct p *pp, bool hog)
 	}
 	cas(&mp->pstate, PS_RETAKING, was);
 	return NULL;
+}
+
+/* One at a time: two could take turns at the same RETAKING. */
+struct p *retake(struct p *pp, bool hog)
+{
+	struct p *old;
+
+	lock(&sched.retakelock);
+	old = retake_locked(pp, hog);
+	unlock(&sched.retakelock);
+	return old;
 }
 
 /* What a P taken from an M could be used for. */
@@ -253,12 +264,11 @@ void schedtraceline(int64_t now)
 	line[n++] = ']';
 	line[n] = 0;
 	print("SCHED %ldms: gomaxprocs=%u idleprocs=%u threads=%u "
-	      "spinningthreads=%u needspinning=%u idlethreads=%u gs=%u "
+	      "spinningthreads=%u idlethreads=%u gs=%u "
 	      "runqueue=%u %s\n",
 	      (long)((now - sched.starttime) / MS), sched.gomaxprocs,
 	      READ_ONCE(sched.npidle), sched.nm + 1,
-	      READ_ONCE(sched.nmspinning), READ_ONCE(sched.needspinning),
-	      READ_ONCE(sched.nmidle), READ_ONCE(sched.ng),
+	      READ_ONCE(sched.nmspinning), READ_ONCE(sched.nmidle), READ_ONCE(sched.ng),
 	      READ_ONCE(sched.runqsize), line);
 }
 
