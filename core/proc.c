@@ -709,36 +709,52 @@ void gowaitp(struct m *mp)
 	switchaway(mp, gp, NULL);
 }
 
+/* Nobody else wants this P, as far as it knows. */
+static inline bool alone(struct p *pp)
+{
+	return !READ_ONCE(pp->runnext) &&
+	       READ_ONCE(pp->runqhead) == pp->runqtail &&
+	       READ_ONCE(sched.runqsize) == 0;
+}
+
+/* The rest of goyield: nothing local to run, or time to look at everything. */
+static void yieldslow(struct m *mp, struct g *gp)
+{
+	struct p *pp = mp->p;
+
+	if (gp->foreign ||
+	    (pp && alone(pp) && !READ_ONCE(sched.gcwaiting) &&
+	     (READ_ONCE(pp->when0) == NEVER || pp->when0 > nanotime()))) {
+		releasem(mp);
+		RAW(__NR_sched_yield); /* others may need the CPU */
+		return;
+	}
+	gowaitp(mp);
+}
+
 void goyield(void)
 {
 	struct m *mp = acquirem();
 	struct g *gp = curg(), *next;
 	struct p *pp = mp->p;
 
-	if (unlikely(gp->foreign)) {
-		releasem(mp);
-		RAW(__NR_sched_yield);
+	if (unlikely(!pp || READ_ONCE(sched.gcwaiting))) {
+		yieldslow(mp, gp);
 		return;
 	}
-	if (unlikely(!pp || READ_ONCE(sched.gcwaiting))) {
-		gowaitp(mp);
+	pp->switchtick++;
+	if (alone(pp)) {
+		if (unlikely(pp->switchtick % ALONETICKS == 0))
+			yieldslow(mp, gp);
+		else
+			releasem(mp);
 		return;
 	}
 	learn(pp, gp);
-	if (++pp->switchtick % SCHEDTICKS == 0) {
-		if (runqempty(pp) && READ_ONCE(sched.runqsize) == 0 &&
-		    READ_ONCE(pp->when0) == NEVER) {
-			releasem(mp);
-			RAW(__NR_sched_yield); /* others may need the CPU */
-			return;
-		}
-		gowaitp(mp);
-		return;
-	}
 	/* runnext first: a ring of yielders must not keep it waiting */
-	next = runqget(pp, false);
+	next = pp->switchtick % SCHEDTICKS ? runqget(pp, false) : NULL;
 	if (!next) {
-		releasem(mp);
+		yieldslow(mp, gp);
 		return;
 	}
 	WRITE_ONCE(gp->status, Grunnable);

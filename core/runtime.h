@@ -39,6 +39,7 @@
 #define GFREEMAX 64	     /* dead Gs a P keeps hot */
 #define NCLASS 26	     /* stack size classes, 32 KiB << class: to 1 TiB */
 #define CLASS0 15	     /* log2 of the smallest slot */
+#define ALONETICKS 1024	     /* a yielder with nobody to yield to lets the kernel */
 #define SCHEDTICKS 61	     /* every so many switches, look at everything */
 
 /* ---- locks and notes (lock_futex.c) ---------------------------------------- */
@@ -111,7 +112,7 @@ struct g {
 	uintptr_t stacklo, stackhi;
 	size_t guard;		/* bytes of guard at slot */
 	uintptr_t userstack;	/* the caller's own stack, or 0 */
-};
+} cacheline; /* a switch touches the first line only */
 
 /* ---- M ------------------------------------------------------------------------ */
 
