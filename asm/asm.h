@@ -41,10 +41,10 @@ _Static_assert(offsetof(struct gobuf, oncpu) == GOBUF_ONCPU, "gogo.S");
  * Neither errno nor the signal mask is touched. */
 int gswitch(struct gobuf *from, struct gobuf *to, struct gobuf *g0, void *m);
 
-/* Make buf a context that calls fn() on the stack that ends at hi (any
- * alignment), with the caller's FP control words and thread pointer fs. fn must
- * not return. Unwinders stop cleanly at fn's caller. */
-void gobufinit(struct gobuf *buf, uintptr_t hi, uintptr_t fs, void (*fn)(void));
+/* Make buf a context that calls fn(r) on the stack that ends at hi (any
+ * alignment), with the caller's FP control words and thread pointer fs; r is what
+ * gswitch would return there. fn must not return. Unwinders stop cleanly at fn's caller. */
+void gobufinit(struct gobuf *buf, uintptr_t hi, uintptr_t fs, void (*fn)(int));
 
 /* 1 if user space may write the thread pointer with wrfsbase (set it before the
  * first switch); 0 makes gswitch use arch_prctl, some ten times slower. */

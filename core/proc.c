@@ -744,7 +744,7 @@ void goyield(void)
 	}
 	pp->switchtick++;
 	if (alone(pp)) {
-		if (unlikely(pp->switchtick % ALONETICKS == 0))
+		if (unlikely(pp->switchtick % sched.aloneticks == 0))
 			yieldslow(mp, gp);
 		else
 			releasem(mp);
@@ -782,10 +782,11 @@ void goexit(void)
 }
 
 /* First function of every G: the frame below the application's start routine. */
-static void gomain(void)
+static void gomain(int busy)
 {
 	struct g *gp = curg();
 
+	(void)busy; /* only a g0 is fallen back to */
 	afterswitch(gp);
 	gp->startfn();
 	throw("gomain: the start routine returned");
@@ -832,8 +833,9 @@ static void needp(struct m *mp)
 		stopm(mp);
 }
 
-/* An M's life, on g0, with m->locks 1 throughout. Never returns. */
-void schedloop(void)
+/* An M's life, on g0, with m->locks 1 throughout. busy is what gswitch returned at
+ * the entry: m0's first switch to its g0 can be a fall-back. Never returns. */
+void schedloop(int busy)
 {
 	struct m *mp = curg()->sched.m;
 	struct gobuf *g0 = &mp->g0->sched;
@@ -841,6 +843,8 @@ void schedloop(void)
 	for (;;) {
 		struct g *gp;
 
+		if (busy)
+			requeuebusy(mp);
 		mp->curg = NULL;
 		if (mp->dead)
 			reap(mp);
@@ -852,8 +856,7 @@ void schedloop(void)
 		WRITE_ONCE(mp->p->schedtick, mp->p->schedtick + 1);
 		mp->p->switchtick++;
 		mp->switchto = gp;
-		if (gswitch(g0, &gp->sched, g0, mp))
-			requeuebusy(mp);
+		busy = gswitch(g0, &gp->sched, g0, mp);
 	}
 }
 
@@ -878,7 +881,7 @@ void mstart(void *arg)
 	} else {
 		stopm(mp);
 	}
-	schedloop();
+	schedloop(0);
 }
 
 /* ---- P-less threads ------------------------------------------------------------------------ */

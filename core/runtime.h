@@ -40,6 +40,7 @@
 #define NCLASS 26	     /* stack size classes, 32 KiB << class: to 1 TiB */
 #define CLASS0 15	     /* log2 of the smallest slot */
 #define ALONETICKS 1024	     /* a yielder with nobody to yield to lets the kernel */
+#define CROWDEDTICKS 16	     /* the same with more Ps than CPUs */
 #define SCHEDTICKS 61	     /* every so many switches, look at everything */
 
 /* ---- locks and notes (lock_futex.c) ---------------------------------------- */
@@ -204,6 +205,7 @@ struct schedt {
 	uint32_t nmidle;
 	uint32_t nmspinning;	/* see "Delicate dance" in proc.c */
 	uint32_t gomaxprocs;
+	uint32_t aloneticks;	/* ALONETICKS or CROWDEDTICKS */
 	uint32_t gcwaiting;	/* the world is being stopped */
 	uint32_t stopwait;	/* Ps still to stop; by lock */
 	struct note stopnote;
@@ -302,7 +304,7 @@ struct p *releasep(struct m *mp);
 void stopm(struct m *mp);
 void pollbreak(int64_t when);
 void mstart(void *mp);
-_Noreturn void schedloop(void);
+_Noreturn void schedloop(int busy);
 void gowaitp(struct m *mp);
 struct m *allocm(void);
 

@@ -108,6 +108,7 @@ static void procresize(uint32_t n)
 	sched.pidle = NULL;
 	sched.npidle = 0;
 	WRITE_ONCE(sched.gomaxprocs, n);
+	sched.aloneticks = n > cpucount() ? CROWDEDTICKS : ALONETICKS;
 	for (uint32_t i = n; i-- > 0;)
 		pidleput(allp[i]);
 }

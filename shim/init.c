@@ -67,6 +67,7 @@ static const char *unfit(void)
 __attribute__((constructor)) static void shiminit(void)
 {
 	realinit();
+	shimatfork();
 	self.id = 1; /* main's, see threadid */
 	optionsinit(getoption);
 	if (options.off)

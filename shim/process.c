@@ -1,41 +1,44 @@
-/* process.c - fork.
+/* process.c - what a fork child does before anybody else in it.
  *
  * The real fork runs with the world running and no lock of ours held, as natively
  * the other threads are simply gone in the child. The caller goes on there with its
  * G's identity as the process's only thread, without a scheduler, until it creates a
- * thread. The kernel's rseq area was the parent's M's: it is dropped at once.
+ * thread. The application's own child handlers already lock and wake, so ours must
+ * be the first: glibc runs them in the order of registration, hence the wrapper.
  */
 #include "shim/identity.h"
 #include "shim/shim.h"
 
-extern uint32_t oncegeneration;
+extern void *__dso_handle __attribute__((visibility("hidden")));
 
-EXPORT pid_t fork(void)
+static void child(void)
 {
-	bool was = schedstarted;
-	uintptr_t m = was ? mtp() : 0;
-	pid_t pid = REAL(fork)();
+	int e = errno;
 
-	if (pid == 0) {
-		oncegeneration += 4;
-		if (was) {
-			int e = errno;
-
-			if (self.gp) {
-				sigset_t mask;
-
-				sigemptyset(&mask);
-				*(uint64_t *)(void *)&mask = ggetsigmask();
-				REAL(sigprocmask)(SIG_SETMASK, &mask, NULL);
-			}
-			identity_fork(m);
-			schedfork();
-			threadcount = 1;
-			self.wired = 0;
-			errno = e;
-		}
+	once_fork();
+	if (schedstarted) {
+		identity_fork(mtp());
+		schedfork();
+		threadcount = 1;
+		self.wired = 0;
 	}
-	return pid;
+	errno = e;
 }
-ALIAS_OF(__fork, fork);
-ALIAS_OF(__libc_fork, fork);
+
+void shimatfork(void)
+{
+	static bool done;
+
+	if (done)
+		return;
+	done = true;
+	REAL(__register_atfork)(NULL, NULL, child, &__dso_handle);
+}
+
+/* What pthread_atfork, linked statically into every object, calls. */
+EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void),
+			     void (*childfn)(void), void *dso)
+{
+	shimatfork();
+	return REAL(__register_atfork)(prepare, parent, childfn, dso);
+}

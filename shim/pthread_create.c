@@ -47,7 +47,7 @@ struct thread *threadof(pthread_t pt)
 
 /* ---- leaving --------------------------------------------------------------------- */
 
-void exitdestructors(void)
+static void exitdestructors(void)
 {
 	static void (*tls)(void);
 

@@ -11,7 +11,12 @@
 #define DONE 2u
 #define RUNNING 1u
 
-uint32_t oncegeneration; /* raised by 4 in every fork child */
+static uint32_t generation; /* raised by 4 in every fork child */
+
+void once_fork(void)
+{
+	generation += 4;
+}
 
 static void abandon(uint32_t **word)
 {
@@ -44,7 +49,7 @@ static void run(uint32_t *word, void (*routine)(void))
 
 static void onceslow(uint32_t *word, void (*routine)(void))
 {
-	uint32_t mine = oncegeneration | RUNNING;
+	uint32_t mine = generation | RUNNING;
 
 	for (;;) {
 		uint32_t v = __atomic_load_n(word, __ATOMIC_ACQUIRE);

@@ -15,6 +15,10 @@
 /* What longjmp is under _FORTIFY_SOURCE; bits/setjmp2.h has it for that case. */
 _Noreturn void __longjmp_chk(struct __jmp_buf_tag env[1], int val);
 
+/* Behind pthread_atfork; libc declares it for itself only. */
+int __register_atfork(void (*prepare)(void), void (*parent)(void),
+		      void (*child)(void), void *dso);
+
 struct real {
 	int resolved;
 #define SYM(name, version, kind) __typeof__(name) *name;

@@ -113,6 +113,9 @@ bool shimstart(void);
 extern bool shimnative __attribute__((visibility("hidden")));
 /* Threads that have not exited; the last one out ends the process. */
 extern uint32_t threadcount __attribute__((visibility("hidden")));
-void exitdestructors(void);
+/* Register the fork handler, before any other. */
+void shimatfork(void);
+/* Routines that other threads were in are begun anew (pthread_once.c). */
+void once_fork(void);
 
 #endif

@@ -110,7 +110,8 @@ gswitch:
 	.cfi_endproc
 	.size	gswitch, .-gswitch
 
-/* First frame of every context: rbx holds its function. The undefined return
+/* First frame of every context: rbx holds its function, eax what gswitch returns:
+ * it is the argument, since a fresh g0 can be fallen back to, too. The undefined return
  * address tells backtrace(), the C++ unwinder and gdb that the stack ends. */
 	.type	gostart, @function
 	.p2align 4
@@ -118,6 +119,7 @@ gostart:
 	.cfi_startproc
 	.cfi_undefined %rip
 	xorl	%ebp, %ebp
+	movl	%eax, %edi
 	call	*%rbx
 	ud2
 	.cfi_endproc

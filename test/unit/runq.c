@@ -17,8 +17,7 @@ static void setup(void)
 		allp[i] = &ps[i];
 	}
 	sched.gomaxprocs = COUNT(ps);
-	gs = calloc(NG, sizeof(*gs));
-	cr_assert(gs);
+	gs = newgs(NG);
 }
 
 TestSuite(runq, .init = setup);

@@ -448,21 +448,23 @@ Test(sema, deadline_while_moved, .timeout = 20)
 
 /* ---- interrupts ------------------------------------------------------------------------- */
 
-Test(sema, interrupt, .timeout = 20)
+static void interrupts(int64_t deadline, int why, bool sticky)
 {
-	struct waiter x = { .w = { .addr = A, .deadline = NEVER,
+	struct waiter x = { .w = { .addr = A, .deadline = deadline,
 				   .interruptible = true } };
 
 	start(&x);
-	ginterrupt(x.gp);
-	cr_assert_eq(result(&x), -EINTR);
-	cr_assert_eq(semawake(A, 1, 0), 0u);
+	ginterrupt(x.gp, why, sticky);
+	cr_assert_eq(result(&x), why);
+	cr_assert_eq(semawake(A, 1, 0), 0u, "it has left the queue");
+}
 
-	x = (struct waiter){ .w = { .addr = A, .deadline = soon(60000000),
-				    .interruptible = true } };
-	start(&x);
-	ginterrupt(x.gp);
-	cr_assert_eq(result(&x), -EINTR);
+Test(sema, interrupt, .timeout = 20)
+{
+	interrupts(NEVER, -EINTR, false);
+	interrupts(NEVER, -ECANCELED, true);
+	interrupts(soon(60000000), -EINTR, false);
+	interrupts(soon(60000000), -ECANCELED, true);
 }
 
 Test(sema, interrupt_spares_others, .timeout = 20)
@@ -470,28 +472,55 @@ Test(sema, interrupt_spares_others, .timeout = 20)
 	struct waiter x;
 
 	startat(&x, &objects[0], 0);
-	ginterrupt(x.gp);
+	ginterrupt(x.gp, -EINTR, false);
+	ginterrupt(x.gp, -ECANCELED, true);
 	cr_assert_eq(semawake(A, 1, 0), 1u);
 	cr_assert_eq(result(&x), 0);
 }
 
-Test(sema, interrupt_before_the_wait, .timeout = 20)
+static bool interrupted;
+
+/* As if a signal came between the check and the wait. */
+static void interruptsitself(void *arg)
+{
+	interrupted = true;
+	ginterrupt(getg(), -EINTR, arg != NULL);
+}
+
+Test(sema, interrupt_before_it_parks, .timeout = 20)
 {
 	struct semawait w = { .addr = A, .deadline = NEVER,
+			      .interruptible = true,
+			      .unlock = interruptsitself };
+
+	cr_assert_eq(semawait(&w), -EINTR);
+	cr_assert(interrupted);
+	w.unlockarg = &w;
+	cr_assert_eq(semawait(&w), -EINTR);
+	cr_assert_eq(semawake(A, 1, 0), 0u);
+}
+
+Test(sema, interrupt_before_the_wait, .timeout = 20)
+{
+	struct semawait w = { .addr = A, .deadline = 0,
 			      .interruptible = true };
 
-	ginterrupt(getg());
-	cr_assert_eq(semawait(&w), -EINTR);
-	/* once is enough */
+	/* one that is not sticky is for the wait it meets, or none */
+	ginterrupt(getg(), -EINTR, false);
+	cr_assert_eq(semawait(&w), -ETIMEDOUT);
+	/* a sticky one is for the next, once */
+	w.deadline = NEVER;
+	ginterrupt(getg(), -ECANCELED, true);
+	cr_assert_eq(semawait(&w), -ECANCELED);
 	w.deadline = 0;
 	cr_assert_eq(semawait(&w), -ETIMEDOUT);
 	/* and one that cannot be interrupted leaves it for one that can */
-	ginterrupt(getg());
+	ginterrupt(getg(), -ECANCELED, true);
 	w.interruptible = false;
 	cr_assert_eq(semawait(&w), -ETIMEDOUT);
 	w.interruptible = true;
 	w.deadline = NEVER;
-	cr_assert_eq(semawait(&w), -EINTR);
+	cr_assert_eq(semawait(&w), -ECANCELED);
 }
 
 /* ---- everything at once -------------------------------------------------------------------- */
@@ -530,6 +559,7 @@ static void stresswait(uint64_t me, uint32_t *seed)
 		stress[me].late++;
 		break;
 	case -EINTR:
+	case -ECANCELED:
 		stress[me].interrupted++;
 		break;
 	case -EAGAIN:
@@ -571,8 +601,10 @@ static void *stresses(void *arg)
 			break;
 		case 4:
 			gp = load_acquire(&stress[rnd(&seed) % THREADS].gp);
-			if (gp)
-				ginterrupt(gp);
+			if (gp && n == 0)
+				ginterrupt(gp, -ECANCELED, true);
+			else if (gp)
+				ginterrupt(gp, -EINTR, false);
 			break;
 		}
 	}

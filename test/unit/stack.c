@@ -15,8 +15,7 @@ static int probe[2];
 
 static void setup(void)
 {
-	gs = calloc(MANY, sizeof(*gs));
-	cr_assert(gs);
+	gs = newgs(MANY);
 	cr_assert_eq(pipe(probe), 0);
 }
 
