@@ -33,7 +33,6 @@ CORE_SRC    := $(wildcard core/*.c)
 SHIM_SRC    := $(wildcard shim/*.c)
 UNIT_SRC    := $(wildcard test/unit/*.c)
 PRELOAD_SRC := $(wildcard test/preload/*.c)
-REAL        := $(wildcard test/real/*.sh)
 
 # The tests in which no context switch happens: ThreadSanitizer follows host
 # threads only, and would see a G that moved as a race.
@@ -237,16 +236,12 @@ check-unit: $(if $(UNIT_SRC),$(UNIT))
 # The environment names the folders too, so that a test binary can be moved.
 check-preload: tests
 	$(if $(PRELOAD_SRC),$(Q)BUILD_DIR='$(abspath $(B))' SRC_DIR='$(CURDIR)' \
-	  $(PRELOAD) $(PRELOAD_ARGS),@echo 'no preload tests here')
+	  $(PRELOAD) $(or $(PRELOAD_ARGS),--filter '!(real)/*'),\
+	  @echo 'no preload tests here')
 
-# scripts/demo compares real programs with and without the preload.  A script
-# in test/real runs one more program on $$SHIM and exits 0 if its result holds.
-check-real: all
-	$(Q)scripts/demo
-	$(Q)bad=0; for t in $(REAL); do \
-	  SHIM='$(abspath $(LIB))' timeout -k 5 120 $$t || \
-	    { echo "$$t failed"; bad=1; }; \
-	done; exit $$bad
+# The scripts in test/real: real programs, natively and under the preload.
+check-real:
+	$(Q)$(MAKE) check-preload PRELOAD_ARGS="--filter 'real/*'"
 
 asan:
 	$(Q)$(MAKE) B=$(B)/asan SAN=address check-unit
