@@ -48,6 +48,9 @@ struct corehooks {
 	/* gp has left its stack for good: tell who joins it, or gfput it. Runs in
 	 * the next context with the M locked: must neither block nor allocate. */
 	void (*goexit0)(struct g *gp);
+	/* The calling kernel thread, which core did not make, has got a G: see
+	 * that dropm is called when it ends. May be NULL. */
+	void (*foreign)(void);
 	/* The kernel-thread state that the C library keeps for a thread (rseq
 	 * area, robust list) moves from thread pointer `from` to `to`. */
 	void (*mstate_move)(uintptr_t from, uintptr_t to);
@@ -102,6 +105,8 @@ int setmaxprocs(uint32_t n);
 
 /* The caller's G; made on the spot for a thread that core does not know. */
 struct g *getg(void);
+/* The calling kernel thread, which core did not make, ends: its G is free. */
+void dropm(void);
 /* A fresh or recycled G with at least `stacksize` bytes of stack, guard
  * included, or on the caller's own stack if stack is not 0. NULL: no memory.
  * Not runnable yet. */

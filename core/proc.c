@@ -886,6 +886,18 @@ void mstart(void *arg)
 
 /* ---- P-less threads ------------------------------------------------------------------------ */
 
+static struct g *foreigng(void)
+{
+	struct g *gp;
+
+	lock(&sched.lock);
+	gp = sched.freeg;
+	if (gp)
+		sched.freeg = gp->schedlink;
+	unlock(&sched.lock);
+	return gp ? gp : galloc();
+}
+
 /* The G of a kernel thread that core did not make. It keeps its own thread
  * pointer, runs when the kernel wants, and parks on its M's note. */
 struct g *needm(void)
@@ -896,7 +908,7 @@ struct g *needm(void)
 	bool main = tid == (int)RAW(__NR_getpid) && !schedstarted;
 
 	mp = main ? &m0 : allocm();
-	gp = main ? gbyid(1) : galloc();
+	gp = main ? gbyid(1) : foreigng();
 	if (!gp)
 		throw("needm: out of memory");
 	mp->pstate = PS_FOREIGN;
@@ -913,7 +925,29 @@ struct g *needm(void)
 	RAW(__NR_rt_sigprocmask, 0, NULL, &mp->sigmask, 8);
 	gp->sigmask = mp->sigmask;
 	tlsg = gp;
+	if (!main && corehooks.foreign)
+		corehooks.foreign();
 	return gp;
+}
+
+void dropm(void)
+{
+	struct g *gp = tlsg;
+	struct m *mp;
+
+	if (!gp || !gp->foreign || gp->unwire || gp->sched.m == &m0)
+		return;
+	mp = gp->sched.m;
+	tlsg = NULL;
+	gp->status = Gdead;
+	gp->sched.m = NULL;
+	mp->curg = NULL;
+	lock(&sched.lock);
+	gp->schedlink = sched.freeg;
+	sched.freeg = gp;
+	mp->schedlink = sched.freem;
+	sched.freem = mp;
+	unlock(&sched.lock);
 }
 
 /* Wired: the kernel thread is the G's own, P-less, until gounwire. Nests. */

@@ -195,7 +195,8 @@ struct schedt {
 	struct p *wantm;	/* Ps that wait for the template thread's M */
 	struct g *gfree[NCLASS];
 	uint32_t nglist[NCLASS];
-	struct m *freem;	/* foreign Ms whose thread has ended */
+	struct m *freem;	/* foreign Ms whose thread has ended, */
+	struct g *freeg;	/* and their Gs */
 	uint32_t nm;		/* Ms ever made */
 	struct m *allm;
 

@@ -336,7 +336,7 @@ static void scanmodules(void)
 		dl_iterate_phdr(addmodule, dl.dli_fbase);
 }
 
-const char *identityinit(void)
+const char *identitynames(void)
 {
 	static const char *why;
 	static bool done;
@@ -347,6 +347,18 @@ const char *identityinit(void)
 	why = findpthread();
 	if (!why)
 		why = findrtld();
+	return why;
+}
+
+const char *identityinit(void)
+{
+	static const char *why;
+	static bool done;
+
+	if (done)
+		return why;
+	done = true;
+	why = identitynames();
 	if (!why)
 		why = runprobe();
 	if (!why)

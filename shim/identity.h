@@ -5,8 +5,10 @@
 #include "core/core.h"
 
 /* Find out how this C library lays a thread out. NULL, or the reason why the shim
- * cannot make identities here. Call on the process's first thread, before any other
- * identity function; it starts and joins one real thread. */
+ * cannot make identities here. identitynames only looks for what must be there, when
+ * the library is loaded; identityinit, on the process's first thread and before any
+ * other function here, starts and joins one real thread to confirm it. */
+const char *identitynames(void);
 const char *identityinit(void);
 uintptr_t identity_new(uintptr_t lo, uintptr_t *hi, struct g *gp);
 void identity_reset(uintptr_t fs);

@@ -64,19 +64,41 @@ static const char *unfit(void)
 	return NULL;
 }
 
+/* Say in one line that, and why, this program runs without Gs. */
+static void sayno(const char *why, const char *what)
+{
+	print("gmp_shim: %s%s; %s runs natively\n", why, what,
+	      program_invocation_short_name);
+}
+
+static bool standaside(void)
+{
+	const char *why = unfit();
+
+	if (why)
+		sayno(why, "");
+	else if (realmissing)
+		sayno("this C library is unknown: it has no ", realmissing);
+	else if ((why = identitynames()))
+		sayno("this C library is unknown: ", why);
+	else
+		return false;
+	return true;
+}
+
 __attribute__((constructor)) static void shiminit(void)
 {
 	realinit();
+	optionsinit(getoption);
+	shimnative = options.off || standaside();
+	if (shimnative)
+		return;
+	corehooks.foreign = foreignbegin;
 	shimatfork();
 	self.id = 1; /* main's, see threadid */
-	optionsinit(getoption);
-	if (options.off)
-		shimnative = true;
-	if (options.verbose && !shimnative) {
-		int fd = (int)REAL(syscall)(SYS_fcntl, 2, F_DUPFD_CLOEXEC,
-					    REPORTFD);
-
-		reportfd = fd;
+	if (options.verbose) {
+		reportfd = (int)REAL(syscall)(SYS_fcntl, 2, F_DUPFD_CLOEXEC,
+					      REPORTFD);
 		print("gmp_shim: %d: version %s\n", (int)getpid(),
 		      OPTION_VERSION);
 		optionsprint();
@@ -100,14 +122,6 @@ __attribute__((destructor)) static void report(void)
 		      strlen(line));
 }
 
-static bool standaside(const char *why)
-{
-	print("gmp_shim: %s; %s runs natively\n", why,
-	      program_invocation_short_name);
-	shimnative = true;
-	return false;
-}
-
 /* The default stack size of this process: ours, else the C library's. */
 static void stackdefault(void)
 {
@@ -125,19 +139,15 @@ static void stackdefault(void)
 
 bool shimstart(void)
 {
+	static bool refused;
 	const char *why;
 
-	if (shimnative)
+	if (refused)
 		return false;
-	why = unfit();
-	if (why)
-		return standaside(why);
+	refused = true; /* until all went well */
 	why = identityinit();
 	if (why) {
-		print("gmp_shim: this C library is unknown (%s); %s runs "
-		      "natively\n",
-		      why, program_invocation_short_name);
-		shimnative = true;
+		sayno("this C library is unknown: ", why);
 		return false;
 	}
 	corehooks.thread_start = threadstart;
@@ -149,8 +159,11 @@ bool shimstart(void)
 		print("gmp_shim: this kernel has no FSGSBASE: switches use "
 		      "arch_prctl and are slower\n");
 	stackdefault();
-	if (schedinit() != 0)
-		return standaside("the scheduler cannot start here");
+	if (schedinit() != 0) {
+		sayno("the scheduler cannot start here", "");
+		return false;
+	}
+	refused = false;
 	self.gp = getg();
 	self.id = gid(self.gp);
 	return true;

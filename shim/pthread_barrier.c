@@ -36,6 +36,7 @@ static bool arrive(void *arg)
 
 EXPORT int pthread_barrier_wait(pthread_barrier_t *barrier)
 {
+	NATIVELY(pthread_barrier_wait, barrier);
 	struct barrier_ *b = (struct barrier_ *)barrier;
 	struct arrival a = { .b = b };
 	struct semawait w = { .addr = (uintptr_t)b,
@@ -60,6 +61,7 @@ EXPORT int pthread_barrier_wait(pthread_barrier_t *barrier)
 
 EXPORT int pthread_barrier_destroy(pthread_barrier_t *barrier)
 {
+	NATIVELY(pthread_barrier_destroy, barrier);
 	struct barrier_ *b = (struct barrier_ *)barrier;
 
 	if (b->shared)

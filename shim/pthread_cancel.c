@@ -37,6 +37,7 @@ bool cancelpending(void)
 
 EXPORT int pthread_cancel(pthread_t pt)
 {
+	NATIVELY(pthread_cancel, pt);
 	struct thread *t = threadof(pt);
 
 	if (!schedstarted || !t->gp)

@@ -105,6 +105,7 @@ static void takeall(struct semaq *q, void *arg)
 
 EXPORT int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 {
+	NATIVELY(pthread_cond_wait, cond, mutex);
 	struct cond_ *c = (struct cond_ *)cond;
 
 	if (unlikely(c->flags & SHARED)) {
@@ -119,6 +120,7 @@ EXPORT int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 EXPORT int pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 				  clockid_t clock, const struct timespec *abs)
 {
+	NATIVELY(pthread_cond_clockwait, cond, mutex, clock, abs);
 	struct cond_ *c = (struct cond_ *)cond;
 	int64_t deadline;
 	int e;
@@ -136,6 +138,7 @@ EXPORT int pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 EXPORT int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 				  const struct timespec *abs)
 {
+	NATIVELY(pthread_cond_timedwait, cond, mutex, abs);
 	struct cond_ *c = (struct cond_ *)cond;
 
 	if (unlikely(c->flags & SHARED)) {
@@ -152,6 +155,7 @@ EXPORT int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 
 EXPORT int pthread_cond_signal(pthread_cond_t *cond)
 {
+	NATIVELY(pthread_cond_signal, cond);
 	struct cond_ *c = (struct cond_ *)cond;
 
 	if (unlikely(c->flags & SHARED))
@@ -163,6 +167,7 @@ EXPORT int pthread_cond_signal(pthread_cond_t *cond)
 
 EXPORT int pthread_cond_broadcast(pthread_cond_t *cond)
 {
+	NATIVELY(pthread_cond_broadcast, cond);
 	struct cond_ *c = (struct cond_ *)cond;
 
 	if (unlikely(c->flags & SHARED))
@@ -174,6 +179,7 @@ EXPORT int pthread_cond_broadcast(pthread_cond_t *cond)
 
 EXPORT int pthread_cond_destroy(pthread_cond_t *cond)
 {
+	NATIVELY(pthread_cond_destroy, cond);
 	struct cond_ *c = (struct cond_ *)cond;
 
 	if (c->flags & SHARED)

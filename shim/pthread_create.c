@@ -147,6 +147,32 @@ EXPORT _Noreturn void pthread_exit(void *ret)
 	__builtin_unreachable();
 }
 
+/* ---- threads that are no Gs ------------------------------------------------------- */
+
+static pthread_key_t foreignkey;
+
+static void foreignend(void *gp)
+{
+	(void)gp;
+	self.id = 0; /* its number goes to the next */
+	dropm();
+}
+
+static void foreignkeymake(void)
+{
+	pthread_key_create(&foreignkey, foreignend);
+}
+
+/* A kernel thread of libc's, or of a program whose threads are native ones, uses an
+ * object of ours: core made it a G, which it gives back when it ends. */
+void foreignbegin(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	REAL(pthread_once)(&once, foreignkeymake);
+	pthread_setspecific(foreignkey, &self);
+}
+
 /* ---- creating ---------------------------------------------------------------------- */
 
 static size_t defaultguard(void)
@@ -259,6 +285,7 @@ EXPORT int pthread_create(pthread_t *restrict out,
 			  const pthread_attr_t *restrict attr,
 			  void *(*fn)(void *), void *restrict arg)
 {
+	NATIVELY(pthread_create, out, attr, fn, arg);
 	int e = errno, r;
 
 	if (unlikely(!started()))
@@ -270,6 +297,7 @@ EXPORT int pthread_create(pthread_t *restrict out,
 
 EXPORT int thrd_create(thrd_t *out, thrd_start_t fn, void *arg)
 {
+	NATIVELY(thrd_create, out, fn, arg);
 	int e = errno, r;
 
 	if (unlikely(!started()))
@@ -344,6 +372,7 @@ static bool isnative(pthread_t pt)
 
 EXPORT int pthread_join(pthread_t pt, void **ret)
 {
+	NATIVELY(pthread_join, pt, ret);
 	if (isnative(pt))
 		return REAL(pthread_join)(pt, ret);
 	cancelpoint();
@@ -352,6 +381,7 @@ EXPORT int pthread_join(pthread_t pt, void **ret)
 
 EXPORT int pthread_tryjoin_np(pthread_t pt, void **ret)
 {
+	NATIVELY(pthread_tryjoin_np, pt, ret);
 	if (isnative(pt))
 		return REAL(pthread_tryjoin_np)(pt, ret);
 	return join(threadof(pt), ret, NEVER, true);
@@ -360,6 +390,7 @@ EXPORT int pthread_tryjoin_np(pthread_t pt, void **ret)
 EXPORT int pthread_clockjoin_np(pthread_t pt, void **ret, clockid_t clock,
 				const struct timespec *abs)
 {
+	NATIVELY(pthread_clockjoin_np, pt, ret, clock, abs);
 	int64_t deadline;
 	int e;
 
@@ -375,11 +406,13 @@ EXPORT int pthread_clockjoin_np(pthread_t pt, void **ret, clockid_t clock,
 EXPORT int pthread_timedjoin_np(pthread_t pt, void **ret,
 				const struct timespec *abs)
 {
+	NATIVELY(pthread_timedjoin_np, pt, ret, abs);
 	return pthread_clockjoin_np(pt, ret, CLOCK_REALTIME, abs);
 }
 
 EXPORT int thrd_join(thrd_t pt, int *res)
 {
+	NATIVELY(thrd_join, pt, res);
 	void *ret;
 	int r;
 
@@ -395,6 +428,7 @@ EXPORT int thrd_join(thrd_t pt, int *res)
 
 EXPORT int pthread_detach(pthread_t pt)
 {
+	NATIVELY(pthread_detach, pt);
 	struct thread *t = threadof(pt);
 	uint32_t was = JOINABLE;
 
@@ -412,6 +446,7 @@ EXPORT int pthread_detach(pthread_t pt)
 
 EXPORT int thrd_detach(thrd_t pt)
 {
+	NATIVELY(thrd_detach, pt);
 	return pthread_detach(pt) == 0 ? thrd_success : thrd_error;
 }
 
@@ -424,6 +459,7 @@ EXPORT _Noreturn void thrd_exit(int res)
 
 EXPORT int pthread_getattr_np(pthread_t pt, pthread_attr_t *attr)
 {
+	NATIVELY(pthread_getattr_np, pt, attr);
 	struct thread *t = threadof(pt);
 	struct sched_param sp = { 0 };
 	uintptr_t lo, hi;

@@ -254,6 +254,7 @@ static int unlocklibc(pthread_mutex_t *mutex)
 
 EXPORT int pthread_mutex_lock(pthread_mutex_t *mutex)
 {
+	NATIVELY(pthread_mutex_lock, mutex);
 	struct mutex_ *m = (struct mutex_ *)mutex;
 
 	if (likely(mutex_plain(m)))
@@ -269,6 +270,7 @@ ALIAS_OF(__pthread_mutex_lock, pthread_mutex_lock);
 
 EXPORT int pthread_mutex_trylock(pthread_mutex_t *mutex)
 {
+	NATIVELY(pthread_mutex_trylock, mutex);
 	struct mutex_ *m = (struct mutex_ *)mutex;
 
 	if (likely(mutex_plain(m)))
@@ -285,6 +287,7 @@ ALIAS_OF(__pthread_mutex_trylock, pthread_mutex_trylock);
 EXPORT int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock,
 				   const struct timespec *abs)
 {
+	NATIVELY(pthread_mutex_clocklock, mutex, clock, abs);
 	struct mutex_ *m = (struct mutex_ *)mutex;
 	int64_t deadline;
 	int e;
@@ -314,11 +317,13 @@ EXPORT int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock,
 EXPORT int pthread_mutex_timedlock(pthread_mutex_t *mutex,
 				   const struct timespec *abs)
 {
+	NATIVELY(pthread_mutex_timedlock, mutex, abs);
 	return pthread_mutex_clocklock(mutex, CLOCK_REALTIME, abs);
 }
 
 EXPORT int pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
+	NATIVELY(pthread_mutex_unlock, mutex);
 	struct mutex_ *m = (struct mutex_ *)mutex;
 
 	if (likely(mutex_plain(m))) {
@@ -333,6 +338,7 @@ ALIAS_OF(__pthread_mutex_unlock, pthread_mutex_unlock);
 
 EXPORT int pthread_mutex_destroy(pthread_mutex_t *mutex)
 {
+	NATIVELY(pthread_mutex_destroy, mutex);
 	struct mutex_ *m = (struct mutex_ *)mutex;
 
 	if ((mutex_plain(m) || mutex_hasowner(m)) &&

@@ -80,6 +80,7 @@ static void onceslow(uint32_t *word, void (*routine)(void))
 
 EXPORT int pthread_once(pthread_once_t *once, void (*routine)(void))
 {
+	NATIVELY(pthread_once, once, routine);
 	uint32_t *word = (uint32_t *)once;
 
 	/* acquire: what the routine wrote is seen; pairs with run() */
@@ -91,5 +92,6 @@ ALIAS_OF(__pthread_once, pthread_once);
 
 EXPORT void call_once(once_flag *flag, void (*routine)(void))
 {
+	NATIVELY(call_once, flag, routine);
 	pthread_once((pthread_once_t *)flag, routine);
 }

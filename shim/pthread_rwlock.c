@@ -219,6 +219,8 @@ static int timed(struct rwlock_ *rw, bool write, clockid_t clock,
 	{                                                                      \
 		struct rwlock_ *rw = (struct rwlock_ *)lock;                   \
 									       \
+		if (unlikely(shimnative))                                      \
+			return REAL(name) args;                                \
 		if (unlikely(rw->shared & 0xff)) {                             \
 			entersyscall();                                        \
 			int r = REAL(name) args;                               \

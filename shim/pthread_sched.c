@@ -14,6 +14,7 @@
 
 EXPORT int sched_yield(void)
 {
+	NATIVELY(sched_yield);
 	if (!schedstarted)
 		return REAL(sched_yield)();
 	goyield();
@@ -50,6 +51,7 @@ static void setcomm(const char *name)
 
 EXPORT int pthread_setname_np(pthread_t pt, const char *name)
 {
+	NATIVELY(pthread_setname_np, pt, name);
 	struct thread *t = threadof(pt);
 	int e = errno;
 
@@ -66,6 +68,7 @@ EXPORT int pthread_setname_np(pthread_t pt, const char *name)
 
 EXPORT int pthread_getname_np(pthread_t pt, char *buf, size_t len)
 {
+	NATIVELY(pthread_getname_np, pt, buf, len);
 	struct thread *t = threadof(pt);
 
 	if (!isg(pt))
@@ -104,6 +107,7 @@ EXPORT int prctl(int op, ...)
 
 EXPORT int pthread_getcpuclockid(pthread_t pt, clockid_t *clock)
 {
+	NATIVELY(pthread_getcpuclockid, pt, clock);
 	struct thread *t = threadof(pt);
 	int tid;
 
@@ -119,6 +123,7 @@ EXPORT int pthread_getcpuclockid(pthread_t pt, clockid_t *clock)
 
 EXPORT int pthread_getaffinity_np(pthread_t pt, size_t size, cpu_set_t *cpus)
 {
+	NATIVELY(pthread_getaffinity_np, pt, size, cpus);
 	struct thread *t = threadof(pt);
 	long n;
 	int e = errno, r = 0;
@@ -153,6 +158,7 @@ bool cpusexist(const cpu_set_t *cpus)
 EXPORT int pthread_setaffinity_np(pthread_t pt, size_t size,
 				  const cpu_set_t *cpus)
 {
+	NATIVELY(pthread_setaffinity_np, pt, size, cpus);
 	struct thread *t = threadof(pt);
 	cpu_set_t set;
 
@@ -182,6 +188,7 @@ static int badparam(int policy, int priority)
 EXPORT int pthread_setschedparam(pthread_t pt, int policy,
 				 const struct sched_param *param)
 {
+	NATIVELY(pthread_setschedparam, pt, policy, param);
 	struct thread *t = threadof(pt);
 	int e = errno, r;
 
@@ -199,6 +206,7 @@ EXPORT int pthread_setschedparam(pthread_t pt, int policy,
 EXPORT int pthread_getschedparam(pthread_t pt, int *policy,
 				 struct sched_param *param)
 {
+	NATIVELY(pthread_getschedparam, pt, policy, param);
 	struct thread *t = threadof(pt);
 
 	if (!isg(pt))
@@ -210,6 +218,7 @@ EXPORT int pthread_getschedparam(pthread_t pt, int *policy,
 
 EXPORT int pthread_setschedprio(pthread_t pt, int priority)
 {
+	NATIVELY(pthread_setschedprio, pt, priority);
 	struct thread *t = threadof(pt);
 	struct sched_param param = { .sched_priority = priority };
 

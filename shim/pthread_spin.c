@@ -9,6 +9,7 @@
 
 EXPORT int pthread_spin_trylock(pthread_spinlock_t *lock)
 {
+	NATIVELY(pthread_spin_trylock, lock);
 	int one = 1;
 
 	return __atomic_compare_exchange_n(lock, &one, 0, false,
@@ -20,6 +21,7 @@ EXPORT int pthread_spin_trylock(pthread_spinlock_t *lock)
 
 EXPORT int pthread_spin_lock(pthread_spinlock_t *lock)
 {
+	NATIVELY(pthread_spin_lock, lock);
 	for (int i = 0; pthread_spin_trylock(lock); i++) {
 		if (i < SPINS) {
 			__builtin_ia32_pause();
@@ -33,6 +35,7 @@ EXPORT int pthread_spin_lock(pthread_spinlock_t *lock)
 
 EXPORT int pthread_spin_unlock(pthread_spinlock_t *lock)
 {
+	NATIVELY(pthread_spin_unlock, lock);
 	__atomic_store_n(lock, 1, __ATOMIC_RELEASE);
 	return 0;
 }

@@ -1,9 +1,10 @@
 /* real.c - resolves interpose.def once. */
 #include "shim/real.h"
-#include "core/core.h"
 #include <dlfcn.h>
+#include <stddef.h>
 
 struct real real_;
+const char *realmissing;
 
 static const struct {
 	const char *name, *version;
@@ -24,8 +25,8 @@ void realinit(void)
 					 rows[i].version) :
 				  dlsym(RTLD_NEXT, rows[i].name);
 
-		if (!f)
-			throw("the C library has no %s", rows[i].name);
+		if (!f && !realmissing)
+			realmissing = rows[i].name;
 		*(void **)((char *)&real_ + rows[i].offset) = f;
 	}
 	__atomic_store_n(&real_.resolved, 1, __ATOMIC_RELEASE);

@@ -29,9 +29,10 @@ struct real {
 };
 extern struct real real_ __attribute__((visibility("hidden")));
 
-/* Look every name up; idempotent, any thread, before any constructor. Dies with
- * the name of what is missing. */
+/* Look every name up; idempotent, any thread, before any constructor. */
 void realinit(void);
+/* The first name that the C library does not have, or NULL. */
+extern const char *realmissing __attribute__((visibility("hidden")));
 
 /* REAL(f)(args): the C library's f. Other libraries' constructors may run before
  * ours, hence the test. */

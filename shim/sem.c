@@ -84,6 +84,7 @@ static int waituntil(struct sem_ *s, int64_t deadline)
 
 EXPORT int sem_wait(sem_t *sem)
 {
+	NATIVELY(sem_wait, sem);
 	struct sem_ *s = (struct sem_ *)sem;
 
 	if (SHARED(s)) {
@@ -97,6 +98,7 @@ EXPORT int sem_wait(sem_t *sem)
 
 EXPORT int sem_trywait(sem_t *sem)
 {
+	NATIVELY(sem_trywait, sem);
 	struct sem_ *s = (struct sem_ *)sem;
 
 	if (SHARED(s))
@@ -107,6 +109,7 @@ EXPORT int sem_trywait(sem_t *sem)
 EXPORT int sem_clockwait(sem_t *sem, clockid_t clock,
 			 const struct timespec *abs)
 {
+	NATIVELY(sem_clockwait, sem, clock, abs);
 	struct sem_ *s = (struct sem_ *)sem;
 	int64_t deadline;
 	int e;
@@ -127,6 +130,7 @@ EXPORT int sem_clockwait(sem_t *sem, clockid_t clock,
 
 EXPORT int sem_timedwait(sem_t *sem, const struct timespec *abs)
 {
+	NATIVELY(sem_timedwait, sem, abs);
 	struct sem_ *s = (struct sem_ *)sem;
 
 	if (SHARED(s)) {
@@ -140,6 +144,7 @@ EXPORT int sem_timedwait(sem_t *sem, const struct timespec *abs)
 
 EXPORT int sem_post(sem_t *sem)
 {
+	NATIVELY(sem_post, sem);
 	struct sem_ *s = (struct sem_ *)sem;
 	uint64_t w;
 

@@ -107,12 +107,21 @@ bool cpusexist(const cpu_set_t *cpus);
 
 /* ---- life (init.c) ------------------------------------------------------------------ */
 
-/* Start the scheduler with the first thread. False: the program runs natively. */
+/* Start the scheduler with the first thread. False: threads are native ones, on our
+ * objects, since some may be in use already. */
 bool shimstart(void);
-/* The reason why it does, once shimstart was false. */
+/* Decided when the library is loaded: everything is libc's. */
 extern bool shimnative __attribute__((visibility("hidden")));
+/* First line of every wrapper of an object or a thread. */
+#define NATIVELY(f, ...)                                                       \
+	do {                                                                   \
+		if (unlikely(shimnative))                                      \
+			return REAL(f)(__VA_ARGS__);                           \
+	} while (0)
 /* Threads that have not exited; the last one out ends the process. */
 extern uint32_t threadcount __attribute__((visibility("hidden")));
+/* corehooks.foreign */
+void foreignbegin(void);
 /* Register the fork handler, before any other. */
 void shimatfork(void);
 /* Routines that other threads were in are begun anew (pthread_once.c). */

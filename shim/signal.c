@@ -10,6 +10,7 @@
 
 EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
+	NATIVELY(pthread_sigmask, how, set, old);
 	uint64_t new = 0, was;
 
 	if (!schedstarted || !self.gp)
@@ -30,6 +31,7 @@ EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 
 EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 {
+	NATIVELY(sigprocmask, how, set, old);
 	return ret_errno(-pthread_sigmask(how, set, old));
 }
 
@@ -78,6 +80,7 @@ void sigpoint(void)
 
 EXPORT int pthread_kill(pthread_t pt, int sig)
 {
+	NATIVELY(pthread_kill, pt, sig);
 	struct thread *t = threadof(pt);
 	int e = errno, tid;
 
@@ -104,6 +107,7 @@ EXPORT int pthread_kill(pthread_t pt, int sig)
 
 EXPORT int pthread_sigqueue(pthread_t pt, int sig, const union sigval value)
 {
+	NATIVELY(pthread_sigqueue, pt, sig, value);
 	struct thread *t = threadof(pt);
 	siginfo_t si = { .si_signo = sig, .si_code = SI_QUEUE };
 	int tid, e = errno, r = 0;

@@ -61,6 +61,7 @@ static int sleepfor(const struct timespec *req, struct timespec *rem)
 
 EXPORT int nanosleep(const struct timespec *req, struct timespec *rem)
 {
+	NATIVELY(nanosleep, req, rem);
 	ON_G(nanosleep, req, rem);
 	return ret_errno(sleepfor(req, rem));
 }
@@ -69,6 +70,7 @@ ALIAS_OF(__nanosleep, nanosleep);
 EXPORT int clock_nanosleep(clockid_t clock, int flags,
 			   const struct timespec *req, struct timespec *rem)
 {
+	NATIVELY(clock_nanosleep, clock, flags, req, rem);
 	int64_t deadline;
 	int e;
 
@@ -90,6 +92,7 @@ EXPORT int clock_nanosleep(clockid_t clock, int flags,
 
 EXPORT int usleep(useconds_t us)
 {
+	NATIVELY(usleep, us);
 	struct timespec ts = { us / 1000000, us % 1000000 * 1000l };
 
 	ON_G(usleep, us);
@@ -98,6 +101,7 @@ EXPORT int usleep(useconds_t us)
 
 EXPORT unsigned sleep(unsigned s)
 {
+	NATIVELY(sleep, s);
 	struct timespec ts = { s, 0 }, rem;
 
 	ON_G(sleep, s);
@@ -108,6 +112,7 @@ EXPORT unsigned sleep(unsigned s)
 
 EXPORT int thrd_sleep(const struct timespec *req, struct timespec *rem)
 {
+	NATIVELY(thrd_sleep, req, rem);
 	int r;
 
 	ON_G(thrd_sleep, req, rem);

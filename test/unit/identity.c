@@ -65,10 +65,11 @@ static void make(struct id *id)
 	cr_assert_neq(id->fs, 0u);
 }
 
-static void entry(void)
+static void entry(int resumed)
 {
 	struct id *me = cur;
 
+	(void)resumed;
 	/* the ctype tables: as every thread's first function does */
 	uselocale(LC_GLOBAL_LOCALE);
 	me->fn(me);
@@ -90,7 +91,7 @@ static void *of(uintptr_t fs, void *p)
 	return (char *)fs + ((uintptr_t)p - gettp());
 }
 
-/* ---- a new one ---------------------------------------------------------------------- */
+/* ---- a new one ----------------------------------------------------------- */
 
 Test(identity, place, .timeout = 20)
 {
@@ -213,7 +214,7 @@ Test(identity, apart, .timeout = 20)
 	cr_assert_eq(tlsdata, TLSMARK);
 }
 
-/* ---- a recycled one -------------------------------------------------------------------- */
+/* ---- a recycled one ------------------------------------------------------ */
 
 Test(identity, reset, .timeout = 20)
 {
@@ -273,8 +274,9 @@ static void allocates(struct id *me)
 	free(again);
 }
 
-/* What a thread has freed waits in its cache for the next with this identity. */
-Test(identity, malloc_cache_survives, .timeout = 20, .disabled = SANITIZED)
+/* What a thread has freed waits in its cache for the next with its identity. */
+Test(identity, malloc_cache_survives, .timeout = 20,
+     .disabled = SANITIZED)
 {
 	void *other[16];
 
@@ -294,7 +296,7 @@ Test(identity, malloc_cache_survives, .timeout = 20, .disabled = SANITIZED)
 		free(other[i]);
 }
 
-/* ---- keys --------------------------------------------------------------------------------- */
+/* ---- keys ---------------------------------------------------------------- */
 
 enum { NKEYS = 80 }; /* more than the 32 that lie in the thread's record */
 static pthread_key_t key[NKEYS], stubborn;
@@ -369,7 +371,7 @@ Test(identity, keys_that_come_back, .timeout = 20)
 	cr_assert(ids[0].ok, "the next thread finds none");
 }
 
-/* ---- memory ---------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------- */
 
 static long rss(void)
 {
@@ -411,7 +413,8 @@ static void recycle(int n)
 }
 
 /* A leak of 32 bytes a thread would show. */
-Test(identity, recycling_costs_no_memory, .timeout = 60, .disabled = SANITIZED)
+Test(identity, recycling_costs_no_memory, .timeout = 60,
+     .disabled = SANITIZED)
 {
 	long before, after;
 
@@ -427,7 +430,7 @@ Test(identity, recycling_costs_no_memory, .timeout = 60, .disabled = SANITIZED)
 		     after - before);
 }
 
-/* ---- the kernel thread's part ------------------------------------------------------------------ */
+/* ---- the kernel thread's part -------------------------------------------- */
 
 static uintptr_t robusthead(void)
 {

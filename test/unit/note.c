@@ -1,7 +1,7 @@
 /* note.c - mutex and note of lock_futex.c, with kernel threads. */
 #include "test/unit/unit.h"
 
-enum { THREADS = 4, LOCKS = 100000, ROUNDS = 20000 };
+enum { THREADS = 4, LOCKS = 1000000, ROUNDS = 20000 };
 
 static struct mutex mu;
 static long counter; /* guarded by mu */
@@ -18,7 +18,7 @@ static void *counts(void *arg)
 			WRITE_ONCE(overlap, true);
 		counter++;
 		/* now and then hold it long enough for others to sleep on it */
-		if (rnd(&seed) % 1024 == 0)
+		if (rnd(&seed) % 16384 == 0)
 			usleep_raw(50);
 		xadd(&inside, -1);
 		unlock(&mu);
@@ -127,7 +127,7 @@ static void *sleepsbriefly(void *arg)
 	return NULL;
 }
 
-/* Wake-ups that meet a deadline: each is seen once, by that sleep or the next. */
+/* Wake-ups that meet a deadline: each is seen once, now or by the next. */
 Test(note, no_lost_wakeup, .timeout = 60)
 {
 	int seen = 0;

@@ -1,4 +1,4 @@
-/* option.c - the settings: what is taken, what is refused and how that is said. */
+/* option.c - the settings: what is taken, what is refused and how. */
 #include "test/unit/unit.h"
 
 static struct {

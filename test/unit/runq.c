@@ -1,4 +1,4 @@
-/* runq.c - the run queues: order, overflow, shares of the global queue, thieves.
+/* runq.c - the run queues: order, overflow, the global queue, thieves.
  * A queue never looks into a G, so that a G here is only an address.
  */
 #include "test/unit/unit.h"
@@ -231,7 +231,7 @@ Test(runq, steal_runnext_only_if_told, .timeout = 20)
 	cr_assert_eq(victim->runnext, &gs[2]);
 }
 
-/* ---- thieves while the owner works ------------------------------------------- */
+/* ---- thieves while the owner works --------------------------------------- */
 
 static uint32_t *seen; /* how often each G came out, all rounds */
 static uint32_t nseen, round;

@@ -3,7 +3,7 @@
  */
 #include "test/unit/unit.h"
 
-/* ---- one waiter a thread ---------------------------------------------------------- */
+/* ---- one waiter a thread ------------------------------------------------- */
 
 struct waiter {
 	struct semawait w;
@@ -174,7 +174,7 @@ Test(sema, deadline_of_the_second_of_three, .timeout = 20)
 	cr_assert_eq(result(&x[2]), 0);
 }
 
-/* The first and the last give up: their address keeps its place and its tail. */
+/* The first and the last give up: the others keep their place and tail. */
 Test(sema, deadlines_at_both_ends, .timeout = 20)
 {
 	struct waiter x[4], late;
@@ -239,7 +239,7 @@ Test(sema, first_come_first_served, .timeout = 20)
 	}
 }
 
-/* ---- pick ---------------------------------------------------------------------------- */
+/* ---- pick ---------------------------------------------------------------- */
 
 static void picks(struct semaq *q, void *arg)
 {
@@ -257,7 +257,7 @@ static void picks(struct semaq *q, void *arg)
 	sematake(q, 10);			/* the first */
 	cr_assert(semafirst(q, &mask));
 	cr_assert_eq(mask, 4u);
-	cr_assert(sematakemask(q, 4, 30));	/* third of the two */
+	cr_assert(sematakemask(q, 4, 30));	/* older of the two */
 	cr_assert(semafirst(q, &mask));
 	cr_assert_eq(mask, 4u);
 }
@@ -314,10 +314,10 @@ Test(sema, pick_in_order, .timeout = 20)
 		cr_assert_eq(result(&x[i]), i + 1);
 }
 
-/* ---- requeue --------------------------------------------------------------------------- */
+/* ---- requeue ------------------------------------------------------------- */
 
-/* Addresses that share a bucket. The function is sema.c's: were it to change, the
- * tests would hold as well but look at different buckets only. */
+/* Addresses that share a bucket. The function is sema.c's: were it to change,
+ * the tests would hold as well but look at different buckets only. */
 static uintptr_t bucket(uintptr_t addr)
 {
 	return (addr * 0x9e3779b97f4a7c15ul) >> 51;
@@ -416,8 +416,8 @@ Test(sema, deadline_goes_along, .timeout = 20)
 	cr_assert_eq(semawake(OTHER, 1, 0), 0u);
 }
 
-/* A deadline that passes just while its waiter is being moved still ends the wait:
- * nobody else would. */
+/* A deadline that passes just while its waiter is being moved still ends the
+ * wait: nobody else would. */
 static bool stop;
 
 static void *movesaround(void *arg)
@@ -446,7 +446,7 @@ Test(sema, deadline_while_moved, .timeout = 20)
 	join(t[1]);
 }
 
-/* ---- interrupts ------------------------------------------------------------------------- */
+/* ---- interrupts ---------------------------------------------------------- */
 
 static void interrupts(int64_t deadline, int why, bool sticky)
 {
@@ -523,7 +523,7 @@ Test(sema, interrupt_before_the_wait, .timeout = 20)
 	cr_assert_eq(semawait(&w), -ECANCELED);
 }
 
-/* ---- everything at once -------------------------------------------------------------------- */
+/* ---- everything at once -------------------------------------------------- */
 
 enum { THREADS = 8, STEPS = 20000, NADDR = 8 };
 

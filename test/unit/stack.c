@@ -163,7 +163,7 @@ Test(stack, little_address_space, .timeout = 20)
 	cr_assert_eq(inchild(tight, NULL), 1000);
 }
 
-/* ---- guards --------------------------------------------------------------------------- */
+/* ---- guards -------------------------------------------------------------- */
 
 static int writes(void *arg)
 {
@@ -300,7 +300,7 @@ Test(stack, guard_by_mprotect_faults, .timeout = 20)
 	cr_assert_eq(inchild(overflows, NULL), SIGSEGV);
 }
 
-/* ---- many -------------------------------------------------------------------------------- */
+/* ---- many ---------------------------------------------------------------- */
 
 static int vmas(void)
 {
@@ -430,7 +430,7 @@ Test(stack, canary, .timeout = 20)
 	cr_assert_eq(inchild(tramples, NULL), SIGABRT);
 }
 
-/* ---- giving back ---------------------------------------------------------------------------- */
+/* ---- giving back --------------------------------------------------------- */
 
 static bool resident(uintptr_t a)
 {
@@ -465,7 +465,7 @@ Test(stack, free_returns_the_pages, .timeout = 20)
 	cr_assert_eq(*(char *)gp->idlo, 9);
 }
 
-/* ---- core's own memory ------------------------------------------------------------------------ */
+/* ---- core's own memory --------------------------------------------------- */
 
 enum { THREADS = 4, PIECES = 3000 };
 static struct {

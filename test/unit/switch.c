@@ -1,8 +1,8 @@
-/* switch.c - the context switch: what it keeps, what it hands over, how it waits.
+/* switch.c - the context switch: what it keeps, what it hands over, its wait.
  *
  * Most contexts here have the test's own thread pointer, so that libc works in
- * them. Those with another one run functions that touch neither libc nor thread-
- * local storage; a stack protector would, for its canary.
+ * them. Those with another one run functions that touch neither libc nor
+ * thread-local storage; a stack protector would, for its canary.
  */
 #include "test/unit/unit.h"
 #include <linux/filter.h>
@@ -14,6 +14,8 @@
 #define NOTLS                                                                  \
 	__attribute__((no_stack_protector, noinline, no_sanitize("address"),   \
 		       no_sanitize("undefined")))
+/* What gswitch would return there: of interest to one context only. */
+#define RESUMED __attribute__((unused)) int resumed
 #define STACK (64 * 1024)
 #define M1 ((void *)0x1111)
 #define M2 ((void *)0x2222)
@@ -38,7 +40,7 @@ static void setup(void)
 
 TestSuite(gswitch, .init = setup);
 
-static void make(int i, void (*fn)(void))
+static void make(int i, void (*fn)(int))
 {
 	gobufinit(&ctx[i], (uintptr_t)stacks[i] + STACK, gettp(), fn);
 }
@@ -54,10 +56,10 @@ static int back(int i)
 	return gswitch(&ctx[i], &home, &home, M2);
 }
 
-/* ---- integer registers -------------------------------------------------------------- */
+/* ---- integer registers --------------------------------------------------- */
 
-/* gswitch with the six callee-saved registers loaded from in; what they hold when
- * it returns goes to out. Its own caller's registers are kept as ever. */
+/* gswitch with the six callee-saved registers loaded from in; what they hold
+ * when it returns goes to out. Its own caller's registers are kept as ever. */
 int switchregs(struct gobuf *from, struct gobuf *to, struct gobuf *g0, void *m,
 	       const uint64_t in[6], uint64_t out[6]);
 __asm__(".text\n"
@@ -103,7 +105,7 @@ static void draw(uint64_t v[6], uint32_t *seed)
 		v[i] = (uint64_t)rnd(seed) << 32 | rnd(seed);
 }
 
-static void regsctx(void)
+static void regsctx(RESUMED)
 {
 	uint32_t seed = 1234;
 
@@ -132,7 +134,7 @@ Test(gswitch, callee_saved_registers, .timeout = 20)
 	cr_assert_eq(wrong, 0);
 }
 
-/* ---- floating-point control words -------------------------------------------------------- */
+/* ---- floating-point control words ---------------------------------------- */
 
 struct fp {
 	uint32_t mxcsr;
@@ -165,7 +167,7 @@ static bool same(struct fp a, struct fp b)
 
 static struct fp first[2];
 
-static void fpctx0(void)
+static void fpctx0(RESUMED)
 {
 	first[0] = getfp();
 	for (unsigned i = 0;; i++) {
@@ -177,7 +179,7 @@ static void fpctx0(void)
 	}
 }
 
-static void fpctx1(void)
+static void fpctx1(RESUMED)
 {
 	first[1] = getfp();
 	for (;;)
@@ -214,7 +216,7 @@ Test(gswitch, fp_control_words, .timeout = 20)
 static volatile double one = 1, three = 3;
 static double third[2];
 
-static void roundsup(void)
+static void roundsup(RESUMED)
 {
 	setfp(rounding(2, 2)); /* upward */
 	for (;;) {
@@ -234,12 +236,12 @@ Test(gswitch, rounding, .timeout = 20)
 	}
 }
 
-/* ---- what the switch writes and leaves alone ------------------------------------------------ */
+/* ---- what the switch writes and leaves alone ----------------------------- */
 
 static uint32_t oncpuinside[2];
 static void *minside;
 
-static void looks(void)
+static void looks(RESUMED)
 {
 	for (;;) {
 		oncpuinside[0] = ctx[0].oncpu;
@@ -280,7 +282,7 @@ Test(gswitch, oncpu_and_m, .timeout = 20)
 
 static bool ran;
 
-static void runs(void)
+static void runs(RESUMED)
 {
 	ran = true;
 	for (;;)
@@ -305,22 +307,22 @@ Test(gswitch, busy_target, .timeout = 20)
 static int direct = -1;
 static bool came;
 
-static void goesdirect(void)
+static void goesdirect(RESUMED)
 {
 	direct = gswitch(&ctx[0], &ctx[1], &home, M1);
 	for (;;)
 		back(0);
 }
 
-static void arrives(void)
+static void arrives(RESUMED)
 {
 	came = true;
 	for (;;)
 		back(1);
 }
 
-/* From one context straight to another that is busy: the one that left g0 gets 1,
- * the one that wanted to switch gets 0 once it is resumed. */
+/* From one context straight to another that is busy: the one that left g0 gets
+ * 1, the one that wanted to switch gets 0 once it is resumed. */
 Test(gswitch, busy_target_of_a_direct_switch, .timeout = 20)
 {
 	make(0, goesdirect);
@@ -338,6 +340,49 @@ Test(gswitch, busy_target_of_a_direct_switch, .timeout = 20)
 	cr_assert_eq(direct, 0);
 }
 
+static int entered[2] = { -1, -1 };
+
+static void isentered(int resumed)
+{
+	entered[0] = resumed;
+	for (;;)
+		back(0);
+}
+
+static void isfallenbackto(int resumed)
+{
+	entered[1] = resumed;
+	for (;;)
+		back(2);
+}
+
+static void fallsback(RESUMED)
+{
+	for (;;)
+		direct = gswitch(&ctx[3], &ctx[1], &ctx[2], M2);
+}
+
+/* A g0 that never ran has no call that could return 1: its function is told. */
+Test(gswitch, busy_target_and_a_fresh_g0, .timeout = 20)
+{
+	make(0, isentered);
+	make(1, arrives);
+	make(2, isfallenbackto);
+	make(3, fallsback);
+	cr_assert_eq(to(0), 0);
+	cr_assert_eq(entered[0], 0);
+	ctx[1].oncpu = 1;
+	cr_assert_eq(to(3), 0);
+	cr_assert_eq(entered[1], 1);
+	cr_assert(!came);
+	cr_assert_eq(ctx[2].m, M2);
+	cr_assert_eq(ctx[3].oncpu, 0u);
+	ctx[1].oncpu = 0;
+	cr_assert_eq(to(3), 0);
+	cr_assert(came);
+	cr_assert_eq(direct, 0);
+}
+
 Test(gswitch, direct, .timeout = 20)
 {
 	make(0, goesdirect);
@@ -349,11 +394,11 @@ Test(gswitch, direct, .timeout = 20)
 	cr_assert_eq(ctx[1].m, M1);
 }
 
-/* ---- a new context's stack --------------------------------------------------------------------- */
+/* ---- a new context's stack ----------------------------------------------- */
 
 static uintptr_t frame;
 
-static void showsframe(void)
+static void showsframe(RESUMED)
 {
 	frame = (uintptr_t)__builtin_frame_address(0);
 	for (;;)
@@ -383,7 +428,7 @@ static int frames;
 static bool found;
 static _Unwind_Reason_Code unwound;
 
-static void unwinds(void);
+static void unwinds(RESUMED);
 
 static _Unwind_Reason_Code count(struct _Unwind_Context *c, void *arg)
 {
@@ -394,15 +439,15 @@ static _Unwind_Reason_Code count(struct _Unwind_Context *c, void *arg)
 	return ++frames < 1000 ? _URC_NO_REASON : _URC_NORMAL_STOP;
 }
 
-static void unwinds(void)
+static void unwinds(RESUMED)
 {
 	unwound = _Unwind_Backtrace(count, NULL);
 	for (;;)
 		back(0);
 }
 
-/* An exception or a cancellation unwinds to the end of a G's stack: there has to be
- * one, and nothing strange on the way. */
+/* An exception or a cancellation unwinds to the end of a G's stack: there has
+ * to be one, and nothing strange on the way. */
 Test(gswitch, unwinding_ends, .timeout = 20)
 {
 	memset(stacks[0], 0xa5, STACK);
@@ -414,7 +459,7 @@ Test(gswitch, unwinding_ends, .timeout = 20)
 	cr_assert_geq(frames, 1);
 }
 
-/* ---- another thread pointer ----------------------------------------------------------------------- */
+/* ---- another thread pointer ---------------------------------------------- */
 
 static uintptr_t tpinside[4];
 
@@ -426,12 +471,12 @@ NOTLS static void tells(int i)
 	}
 }
 
-NOTLS static void tells0(void)
+NOTLS static void tells0(RESUMED)
 {
 	tells(0);
 }
 
-NOTLS static void tells1(void)
+NOTLS static void tells1(RESUMED)
 {
 	tells(1);
 }
@@ -474,7 +519,7 @@ Test(gswitch, other_fs_by_system_call, .timeout = 20)
 	otherfs();
 }
 
-NOTLS static void goesdirectfs(void)
+NOTLS static void goesdirectfs(RESUMED)
 {
 	for (;;) {
 		tpinside[0] = gettp();
@@ -558,7 +603,7 @@ Test(gswitch, fs_is_left_alone_if_equal, .timeout = 20)
 	}
 }
 
-/* ---- two kernel threads ------------------------------------------------------------------------------ */
+/* ---- two kernel threads -------------------------------------------------- */
 
 /* Contexts that put themselves on a queue and only then leave their stack: the
  * other thread takes them off at once, and gswitch has to wait for the rest. */
@@ -598,22 +643,22 @@ NOTLS static void hop(int i)
 	gswitch(&ctx[i], ctx[i].m, ctx[i].m, ctx[i].m);
 }
 
-NOTLS static void hop0(void)
+NOTLS static void hop0(RESUMED)
 {
 	hop(0);
 }
 
-NOTLS static void hop1(void)
+NOTLS static void hop1(RESUMED)
 {
 	hop(1);
 }
 
-NOTLS static void hop2(void)
+NOTLS static void hop2(RESUMED)
 {
 	hop(2);
 }
 
-NOTLS static void hop3(void)
+NOTLS static void hop3(RESUMED)
 {
 	hop(3);
 }
@@ -646,7 +691,7 @@ static void *hosts(void *arg)
 
 static void migrate(void)
 {
-	static void (*const fns[NCTX])(void) = { hop0, hop1, hop2, hop3 };
+	static void (*const fns[NCTX])(int) = { hop0, hop1, hop2, hop3 };
 	pthread_t t[2];
 
 	for (int i = 0; i < NCTX; i++) {

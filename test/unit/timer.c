@@ -1,4 +1,4 @@
-/* timer.c - the heap of deadlines, against a plain list of what should be in it. */
+/* timer.c - the heap of deadlines, against a list of what should be in it. */
 #include "test/unit/unit.h"
 
 enum { NT = 3000, OPS = 40000 };
@@ -193,7 +193,7 @@ Test(timer, move, .timeout = 20)
 	checkheap(&ps[1]);
 }
 
-/* ---- what a timer is for: it ends a wait ------------------------------------------ */
+/* ---- what a timer is for: it ends a wait --------------------------------- */
 
 static struct {
 	int object, res;
@@ -259,7 +259,7 @@ Test(timer, stale, .timeout = 20)
 	cr_assert_eq(sleeper.res, 0);
 }
 
-/* ---- several threads --------------------------------------------------------------- */
+/* ---- several threads ----------------------------------------------------- */
 
 enum { THREADS = 3, PER = NT / THREADS, STEPS = 60000 };
 static bool stop, strange;

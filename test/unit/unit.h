@@ -39,8 +39,8 @@ static inline int64_t soon(int64_t us)
 	return sysnanotime() + us * 1000;
 }
 
-/* So many Gs that never were: zeroed, on cache lines of their own as core's are,
- * and no memory before they are touched. */
+/* So many Gs that never were: zeroed, on cache lines of their own as core's
+ * are, and no memory before they are touched. */
 static inline struct g *newgs(size_t n)
 {
 	void *p = mmap(NULL, n * sizeof(struct g), PROT_READ | PROT_WRITE,
