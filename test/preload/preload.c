@@ -63,6 +63,7 @@
 	X(mutex_static, NULL, 30)                                              \
 	X(mutex_timed, NULL, 30)                                               \
 	X(names, NULL, 30)                                                     \
+	X(noguards, NULL, 30)                                                  \
 	X(once, NULL, 30)                                                      \
 	X(once_cxx, NULL, 30)                                                  \
 	X(owner_migrate, NULL, 30)                                             \
@@ -419,6 +420,72 @@ Test(switches, silent_by_default, .timeout = 120)
 	cr_assert_str_eq(res.out, "done\n");
 	cr_assert_str_empty(res.err, "%s", res.err);
 	result_free(&res);
+}
+
+/* One line, and native threads. */
+Test(switches, unknown_libc, .timeout = 120)
+{
+	char preload[8400], path[4096];
+	const char *env[] = { preload, NULL };
+	struct result res;
+
+	need_library();
+	snprintf(preload, sizeof(preload),
+		 "LD_PRELOAD=%s %s/test/posix/libunknown.so", library(),
+		 build_dir());
+	cr_assert_eq(kernel_threads(env, 0), 101);
+	program_path(path, sizeof(path), "tasks");
+	run_program(path, NULL, 30, 0, env, &res);
+	cr_assert(!res.hung && res.status == 0);
+	cr_assert_str_eq(res.out, "done\n");
+	cr_assert_eq(lines(res.err), 1, "not one line on stderr:\n%s", res.err);
+	cr_assert_not_null(strstr(res.err, "this C library is unknown"));
+	result_free(&res);
+}
+
+/* ---- Many ---------------------------------------------------------------- */
+
+static void many(const char *const *argv)
+{
+	struct run r = { argv, NULL, 1, 150 };
+	struct result res;
+	char how[64];
+
+	need_library();
+	run(&r, &res);
+	if (res.hung || res.status)
+		cr_assert_fail("%s:\n%s", ended(&res, how, sizeof(how)),
+			       tail(res.err, 10));
+	result_free(&res);
+}
+
+/* Natively pthread_create fails near 32,000. */
+Test(many, hundred_thousand_parked, .timeout = 170)
+{
+	char path[4096];
+	const char *argv[] = { path, "100000", NULL };
+
+	program_path(path, sizeof(path), "many_parked");
+	many(argv);
+}
+
+Test(many, hundred_thousand_parked_without_guards, .timeout = 170)
+{
+	char path[4096], filter[4096];
+	const char *argv[] = { filter, path, "100000", NULL };
+
+	program_path(path, sizeof(path), "many_parked");
+	program_path(filter, sizeof(filter), "noguards");
+	many(argv);
+}
+
+Test(many, million_created, .timeout = 170)
+{
+	char path[4096];
+	const char *argv[] = { path, "1000000", NULL };
+
+	program_path(path, sizeof(path), "create_million");
+	many(argv);
 }
 
 /* ---- gmp-run ------------------------------------------------------------- */
