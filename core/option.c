@@ -28,6 +28,7 @@ static bool startswith(const char *s, const char *prefix)
 static int64_t number(const char *s)
 {
 	int64_t v = 0;
+	int shift = 0;
 
 	if (!*s)
 		return -1;
@@ -37,12 +38,12 @@ static int64_t number(const char *s)
 		v = v * 10 + (*s - '0');
 	}
 	if (*s == 'K' || *s == 'k')
-		v <<= 10, s++;
+		shift = 10, s++;
 	else if (*s == 'M' || *s == 'm')
-		v <<= 20, s++;
+		shift = 20, s++;
 	else if (*s == 'G' || *s == 'g')
-		v <<= 30, s++;
-	return *s || v < 0 ? -1 : v;
+		shift = 30, s++;
+	return *s || v > INT64_MAX >> shift ? -1 : v << shift;
 }
 
 static void bad(const char *env, const char *value, const char *accepted)

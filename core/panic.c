@@ -20,10 +20,13 @@ struct out {
 	size_t n;
 };
 
+/* A longer line is cut, but ends. */
 static void put(struct out *o, char c)
 {
 	if (o->n < sizeof(o->buf))
 		o->buf[o->n++] = c;
+	else if (c == '\n')
+		o->buf[o->n - 1] = c;
 }
 
 static void putnum(struct out *o, uint64_t v, unsigned base)

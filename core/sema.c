@@ -57,7 +57,7 @@ static void enqueue(struct bucket *b, struct g *gp, uintptr_t addr)
 {
 	struct g *first = *findaddr(b, addr);
 
-	gp->waitaddr = addr;
+	WRITE_ONCE(gp->waitaddr, addr);
 	gp->waitlink = NULL;
 	if (first) {
 		first->waittail->waitlink = gp;
@@ -69,8 +69,8 @@ static void enqueue(struct bucket *b, struct g *gp, uintptr_t addr)
 	}
 }
 
-/* Take gp, the waiter after prev (NULL: the first) of *link's address, off. */
-static void dequeue(struct g **link, struct g *prev, struct g *gp)
+/* Unlink gp, the waiter after prev (NULL: the first) of *link's address. */
+static void unlinkg(struct g **link, struct g *prev, struct g *gp)
 {
 	struct g *first = *link;
 
@@ -88,6 +88,12 @@ static void dequeue(struct g **link, struct g *prev, struct g *gp)
 		*link = gp->semnext;
 	}
 	gp->waitlink = gp->semnext = NULL;
+}
+
+/* Take it off for good. */
+static void dequeue(struct g **link, struct g *prev, struct g *gp)
+{
+	unlinkg(link, prev, gp);
 	WRITE_ONCE(gp->waitaddr, 0);
 }
 
@@ -302,7 +308,9 @@ int64_t semarequeue(uintptr_t addr, uint32_t nwake, uintptr_t addr2,
 
 			if (!gp)
 				break;
-			dequeue(link, NULL, gp);
+			/* never without an address: takeoff would think
+			 * that somebody wakes it */
+			unlinkg(link, NULL, gp);
 			enqueue(b2, gp, addr2);
 			n++;
 		}
