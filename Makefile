@@ -66,6 +66,10 @@ BASE := -std=gnu11 $(OPT) -fPIC -fvisibility=hidden \
 ifdef SAN
 BASE    += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=$(SAN)
+ifeq ($(SAN),thread)
+# It does not model fences: those order atomics only, which it does not report.
+WARN    += $(if $(findstring clang,$(CC)),,-Wno-tsan)
+endif
 endif
 
 # No stack protector below the shim: its canary is read from the thread

@@ -30,8 +30,6 @@ struct g *gbyid(uint32_t id)
 		if (!chunks[0]) {
 			chunk = persistentalloc(CHUNKG * sizeof(*chunk));
 			store_release(&chunks[0], chunk);
-			if (sched.idgen < 1)
-				sched.idgen = 1;
 		}
 		chunk = chunks[0];
 		unlock(&chunklock);
@@ -47,8 +45,7 @@ struct g *galloc(void)
 	struct g *chunk, *gp;
 	uint32_t id;
 
-	gbyid(1);
-	id = xadd(&sched.idgen, 1) + 1;
+	id = xadd(&sched.idgen, 1) + 2; /* 0 is nobody, 1 main */
 	if (id / CHUNKG >= NCHUNK)
 		return NULL;
 	chunk = load_acquire(&chunks[id / CHUNKG]);

@@ -91,7 +91,7 @@ static void dump(void)
 	if (!schedstarted)
 		return;
 	schedtraceline(nanotime());
-	for (uint32_t id = 1; id <= sched.idgen && shown < 200; id++) {
+	for (uint32_t id = 1; id <= sched.idgen + 1 && shown < 200; id++) {
 		struct g *gp = gbyid(id);
 		uint32_t s;
 

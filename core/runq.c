@@ -122,14 +122,16 @@ static uint32_t runqgrab(struct p *victim, struct g **batch, uint32_t bt,
 				usleep_raw(3);
 			if (!cas(&victim->runnext, next, NULL))
 				continue;
-			batch[bt % RUNQ] = next;
+			WRITE_ONCE(batch[bt % RUNQ], next);
 			return 1;
 		}
 		if (n > RUNQ / 2)
 			continue; /* h and t are of different moments */
 		for (uint32_t i = 0; i < n; i++)
-			batch[(bt + i) % RUNQ] =
-				READ_ONCE(victim->runq[(h + i) % RUNQ]);
+			/* batch is a ring, too: a thief may look at its slots
+			 * and then fail its CAS */
+			WRITE_ONCE(batch[(bt + i) % RUNQ],
+				   READ_ONCE(victim->runq[(h + i) % RUNQ]));
 		if (cas(&victim->runqhead, h, h + n)) /* release: commits */
 			return n;
 	}

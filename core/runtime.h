@@ -1,6 +1,7 @@
 /* runtime.h - core's private structures: G, M, P, sched, and who may touch what.
  *
  * LOCK ORDER (take left before right; a lock not named is a leaf):
+ *	(two timers locks: the P that stays first)
  *	stoplock < retakelock < semabucket (two: by address) < timers <
  *	sched.lock < allocation
  * All are struct mutex (lock_futex.c), held for a few hundred instructions with
@@ -73,7 +74,7 @@ struct timer {
 	int64_t when;		/* guarded by pp->timerlock */
 	uint32_t idx;		/* place in the heap + 1; 0: not in one */
 	uint32_t seq;		/* gp->waitseq this timer is for */
-	struct p *pp;		/* whose heap; changes only while idx is 0 */
+	struct p *pp;		/* whose heap; while idx is not 0, by both locks */
 };
 
 /* g->flags, tested once a switch (afterswitch) */
@@ -107,6 +108,7 @@ struct g {
 	uint32_t id;
 	void (*startfn)(void);
 	int8_t class;		/* stack size class; -1: the main G's, foreign */
+	bool madvguard;		/* the guard was made by MADV_GUARD_INSTALL */
 	bool foreign;		/* kernel thread with no P (see proc.c, needm) */
 	uintptr_t slot;		/* its memory: [slot, slot + size of class) */
 	uintptr_t idlo;		/* lowest byte of the identity in the slot */
@@ -219,7 +221,7 @@ struct schedt {
 	struct g *maing;	/* the process's first thread */
 	uint32_t ng;		/* Gs that live, main included */
 	uint64_t nginit;	/* Gs ever started */
-	uint32_t idgen;
+	uint32_t idgen;		/* Gs ever made, main not counted */
 	int64_t starttime;
 
 	/* sysmon and the template thread */

@@ -110,7 +110,7 @@ static bool takeoff(struct g *gp, uint32_t seq, int res, bool interrupt)
 			return false;
 		b = bucketof(addr);
 		lock(&b->lock);
-		if (gp->waitaddr != addr) {
+		if (READ_ONCE(gp->waitaddr) != addr) {
 			unlock(&b->lock);
 			continue;
 		}
@@ -194,8 +194,11 @@ int semawait(const struct semawait *w)
 	} else {
 		gopark(mp);
 	}
-	if (timed && !gp->foreign)
+	if (timed && !gp->foreign) {
+		mp = acquirem();
 		timerdel(&gp->timer);
+		releasem(mp);
+	}
 	if (w->interruptible)
 		WRITE_ONCE(gp->interrupted, 0);
 	return gp->waitres;

@@ -76,24 +76,41 @@ static void noguards(void)
 	      "from here on have none, overflows are found by a canary\n");
 }
 
-/* Make [lo, lo + size) fault. Holds stacklock. */
-static bool installguard(uintptr_t lo, size_t size)
+/* Make the first `size` bytes of gp's slot fault, or mark gp as unguarded. Holds
+ * stacklock. */
+static void installguard(struct g *gp, size_t size)
 {
+	gp->flags &= ~GF_UNGUARDED;
+	gp->madvguard = false;
 	if (guardkind == GUARD_MADVISE) {
-		if (RAW(__NR_madvise, lo, size, MADV_GUARD_INSTALL_) == 0)
-			return true;
+		if (RAW(__NR_madvise, gp->slot, size, MADV_GUARD_INSTALL_) ==
+		    0) {
+			gp->madvguard = true;
+			return;
+		}
 		guardkind = GUARD_MPROTECT;
 		maxprotected = 65530 / 4; /* the default, two mappings each */
 	}
 	if (guardkind == GUARD_MPROTECT) {
 		if (nprotected < maxprotected &&
-		    RAW(__NR_mprotect, lo, size, 0) == 0) {
+		    RAW(__NR_mprotect, gp->slot, size, 0) == 0) {
 			nprotected++;
-			return true;
+			return;
 		}
 		noguards();
 	}
-	return false;
+	gp->flags |= GF_UNGUARDED;
+}
+
+/* The reverse. Holds stacklock. */
+static void removeguard(struct g *gp)
+{
+	if (gp->madvguard) {
+		RAW(__NR_madvise, gp->slot, gp->guard, MADV_GUARD_REMOVE_);
+	} else if (!(gp->flags & GF_UNGUARDED)) {
+		RAW(__NR_mprotect, gp->slot, gp->guard, PROT_RW);
+		nprotected--;
+	}
 }
 
 /* Give gp a slot for a stack of `size` bytes, guard included. Sets slot, class,
@@ -103,7 +120,6 @@ bool stackalloc(struct g *gp, size_t size, size_t guard)
 	int class = 0;
 	struct region *r;
 	size_t slot;
-	bool guarded;
 
 	while (slotsize(class) < size)
 		if (++class == NCLASS)
@@ -128,14 +144,12 @@ bool stackalloc(struct g *gp, size_t size, size_t guard)
 	}
 	gp->slot = r->next;
 	r->next += slot;
-	guarded = installguard(gp->slot, guard);
+	installguard(gp, guard);
 	unlock(&stacklock);
 	gp->class = (int8_t)class;
 	gp->guard = guard;
 	gp->stacklo = gp->slot + guard;
 	gp->stackhi = gp->slot + slot;
-	if (!guarded)
-		gp->flags |= GF_UNGUARDED;
 	return true;
 }
 
@@ -145,16 +159,8 @@ void stackguard(struct g *gp, size_t guard)
 	if (guard == gp->guard)
 		return;
 	lock(&stacklock);
-	if (guardkind == GUARD_MADVISE) {
-		if (guard < gp->guard)
-			RAW(__NR_madvise, gp->slot + guard, gp->guard - guard,
-			    MADV_GUARD_REMOVE_);
-		else
-			RAW(__NR_madvise, gp->slot, guard, MADV_GUARD_INSTALL_);
-	} else if (!(gp->flags & GF_UNGUARDED)) {
-		RAW(__NR_mprotect, gp->slot, gp->guard, PROT_RW);
-		RAW(__NR_mprotect, gp->slot, guard, 0);
-	}
+	removeguard(gp);
+	installguard(gp, guard);
 	unlock(&stacklock);
 	gp->guard = guard;
 	gp->stacklo = gp->slot + guard;

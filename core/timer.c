@@ -15,7 +15,7 @@
 static void place(struct p *pp, uint32_t i, struct timer *t)
 {
 	pp->heap[i] = t;
-	t->idx = i + 1;
+	WRITE_ONCE(t->idx, i + 1); /* timerdel's hint */
 }
 
 static void siftup(struct p *pp, uint32_t i, struct timer *t)
@@ -62,7 +62,8 @@ static void removeat(struct p *pp, uint32_t i)
 {
 	struct timer *t = pp->heap[i], *last = pp->heap[--pp->ntimers];
 
-	t->idx = 0;
+	/* release: done with t; pairs with timerdel, whose G arms it anew */
+	store_release(&t->idx, 0);
 	if (t == last)
 		return;
 	if (i > 0 && last->when < pp->heap[(i - 1) / FANOUT]->when)
@@ -90,7 +91,7 @@ static void insert(struct p *pp, struct timer *t)
 {
 	if (pp->ntimers == pp->heapcap)
 		grow(pp);
-	t->pp = pp;
+	WRITE_ONCE(t->pp, pp);
 	siftup(pp, pp->ntimers++, t);
 }
 
@@ -111,14 +112,21 @@ void timeradd(struct p *pp, struct timer *t, int64_t when, uint32_t seq)
 		pollbreak(when);
 }
 
-/* Disarm t if it is still armed. Any M. */
+/* Disarm t if it is still armed. Any M. timersmove may give it to another P while we
+ * wait for the lock of this one. */
 void timerdel(struct timer *t)
 {
-	struct p *pp = t->pp;
+	struct p *pp;
 
-	if (READ_ONCE(t->idx) == 0)
+	if (load_acquire(&t->idx) == 0) /* pairs with removeat */
 		return;
-	lock(&pp->timerlock);
+	for (;;) {
+		pp = READ_ONCE(t->pp);
+		lock(&pp->timerlock);
+		if (READ_ONCE(t->pp) == pp)
+			break;
+		unlock(&pp->timerlock);
+	}
 	if (t->idx) {
 		bool first = t->idx == 1;
 
@@ -170,14 +178,17 @@ int64_t timersearliest(void)
 	return when;
 }
 
-/* All of from's timers to another P. The world is stopped. */
+/* All of from's timers to another P. The world is stopped, but Gs that compute without
+ * a P may still disarm theirs. */
 void timersmove(struct p *from, struct p *to)
 {
 	lock(&to->timerlock);
+	lock(&from->timerlock);
 	for (uint32_t i = 0; i < from->ntimers; i++)
 		insert(to, from->heap[i]);
 	from->ntimers = 0;
 	setwhen0(from);
 	setwhen0(to);
+	unlock(&from->timerlock);
 	unlock(&to->timerlock);
 }
