@@ -85,6 +85,73 @@ static int defaultclass(void)
 	return class;
 }
 
+/* A dead G of the global pools, a warm one if there is one. Holds sched.lock. */
+static struct g *globget(int class)
+{
+	struct g **list = sched.gfree[class] ? &sched.gfree[class] :
+					       &sched.gcold[class];
+	struct g *gp = *list;
+
+	if (gp) {
+		*list = gp->schedlink;
+		sched.nglist[class]--;
+	}
+	return gp;
+}
+
+static void globput(struct g **list, struct g *gp)
+{
+	gp->schedlink = *list;
+	*list = gp;
+	sched.nglist[gp->class]++;
+}
+
+/* A P goes away, or has nothing to do: its pool to the global one. Holds sched.lock. */
+void gfreeflush(struct p *pp)
+{
+	while (pp->gfree) {
+		struct g *gp = pp->gfree;
+
+		pp->gfree = gp->schedlink;
+		globput(&sched.gfree[gp->class], gp);
+	}
+	pp->ngfree = 0;
+}
+
+/* Give the pages of some pooled stacks back to the kernel. Only the identity of a
+ * pooled G stays in memory. sysmon, while little else happens. False: nothing left. */
+bool gscavenge(void)
+{
+	lock(&sched.lock);
+	for (uint32_t i = 0; i < sched.gomaxprocs; i++)
+		if (allp[i]->status == Pidle)
+			gfreeflush(allp[i]);
+	unlock(&sched.lock);
+	for (int class = 0; class < NCLASS; class++) {
+		struct g *batch = NULL, *gp;
+
+		if (!READ_ONCE(sched.gfree[class]))
+			continue;
+		lock(&sched.lock);
+		for (int n = 0; n < 512 && sched.gfree[class]; n++) {
+			gp = globget(class);
+			gp->schedlink = batch;
+			batch = gp;
+		}
+		unlock(&sched.lock);
+		for (gp = batch; gp; gp = gp->schedlink)
+			stackfree(gp);
+		lock(&sched.lock);
+		while ((gp = batch)) {
+			batch = gp->schedlink;
+			globput(&sched.gcold[class], gp);
+		}
+		unlock(&sched.lock);
+		return true;
+	}
+	return false;
+}
+
 static struct g *poolget(int class)
 {
 	struct m *mp = acquirem();
@@ -94,10 +161,7 @@ static struct g *poolget(int class)
 	if (class < NCLASS && pp && class == defaultclass()) {
 		if (!pp->gfree && READ_ONCE(sched.nglist[class])) {
 			lock(&sched.lock);
-			while (pp->ngfree < BATCH && sched.gfree[class]) {
-				gp = sched.gfree[class];
-				sched.gfree[class] = gp->schedlink;
-				sched.nglist[class]--;
+			while (pp->ngfree < BATCH && (gp = globget(class))) {
 				gp->schedlink = pp->gfree;
 				pp->gfree = gp;
 				pp->ngfree++;
@@ -111,11 +175,7 @@ static struct g *poolget(int class)
 		}
 	} else if (class < NCLASS && READ_ONCE(sched.nglist[class])) {
 		lock(&sched.lock);
-		gp = sched.gfree[class];
-		if (gp) {
-			sched.gfree[class] = gp->schedlink;
-			sched.nglist[class]--;
-		}
+		gp = globget(class);
 		unlock(&sched.lock);
 	}
 	releasem(mp);
@@ -180,34 +240,16 @@ void gfput(struct g *gp)
 				gp = pp->gfree;
 				pp->gfree = gp->schedlink;
 				pp->ngfree--;
-				gp->schedlink = sched.gfree[gp->class];
-				sched.gfree[gp->class] = gp;
-				sched.nglist[gp->class]++;
+				globput(&sched.gfree[gp->class], gp);
 			}
 			unlock(&sched.lock);
 		}
 	} else {
 		lock(&sched.lock);
-		gp->schedlink = sched.gfree[gp->class];
-		sched.gfree[gp->class] = gp;
-		sched.nglist[gp->class]++;
+		globput(&sched.gfree[gp->class], gp);
 		unlock(&sched.lock);
 	}
 	releasem(mp);
-}
-
-/* A P goes away: its pool to the global one. Holds sched.lock. */
-void gfreeflush(struct p *pp)
-{
-	while (pp->gfree) {
-		struct g *gp = pp->gfree;
-
-		pp->gfree = gp->schedlink;
-		gp->schedlink = sched.gfree[gp->class];
-		sched.gfree[gp->class] = gp;
-		sched.nglist[gp->class]++;
-	}
-	pp->ngfree = 0;
 }
 
 uint32_t gcount(void)

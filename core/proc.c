@@ -56,7 +56,7 @@ __thread struct g *tlsg TLS_IE;
 /* Holds sched.lock. pp's queue is empty. */
 void pidleput(struct p *pp)
 {
-	pp->status = Pidle;
+	WRITE_ONCE(pp->status, Pidle);
 	pp->m = NULL;
 	pp->link = sched.pidle;
 	sched.pidle = pp;
@@ -69,6 +69,8 @@ struct p *pidleget(void)
 	struct p *pp = sched.pidle;
 
 	if (pp) {
+		/* from here on it is the caller's, gscavenge keeps off */
+		WRITE_ONCE(pp->status, Prunning);
 		sched.pidle = pp->link;
 		xadd(&sched.npidle, -1);
 		if (unlikely(sched.sysmonwait)) {
@@ -85,7 +87,6 @@ void acquirep(struct m *mp, struct p *pp)
 	mp->p = pp;
 	WRITE_ONCE(pp->m, mp);
 	pp->readied = NULL;
-	WRITE_ONCE(pp->status, Prunning);
 	store_release(&mp->pstate, PS_HELD); /* pairs with retake's CAS */
 }
 

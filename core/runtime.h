@@ -195,8 +195,9 @@ struct schedt {
 	struct p *pidle;
 	struct g *runqhead, *runqtail;
 	struct p *wantm;	/* Ps that wait for the template thread's M */
-	struct g *gfree[NCLASS];
-	uint32_t nglist[NCLASS];
+	struct g *gfree[NCLASS];	/* dead Gs whose stacks may hold pages */
+	struct g *gcold[NCLASS];	/* and those whose stacks hold none */
+	uint32_t nglist[NCLASS];	/* both */
 	struct m *freem;	/* foreign Ms whose thread has ended, */
 	struct g *freeg;	/* and their Gs */
 	uint32_t nm;		/* Ms ever made */
@@ -337,6 +338,7 @@ void stackfork(void);
 struct g *galloc(void);
 struct g *gbyid(uint32_t id);
 void gsfork(void);
+bool gscavenge(void);
 void gfreeflush(struct p *pp);	/* holds sched.lock */
 
 /* ---- sysmon.c ----------------------------------------------------------------------- */

@@ -2,7 +2,8 @@
  *
  * It retakes the P of an M that blocks in the kernel (declared by entersyscall, or
  * not: then /proc tells), wakes an M where Gs wait beside an idle P, takes the
- * signals of a process all of whose Ms sleep, prints schedtrace. It sleeps 20 us
+ * signals of a process all of whose Ms sleep, gives back the memory of stacks that
+ * are not used, prints schedtrace. It sleeps 20 us
  * while there is something to do, twice that after a while, up to 10 ms, and for
  * good while every P is idle. It calls no libc at all.
  */
@@ -329,8 +330,8 @@ void sysmon(void *arg)
 	for (;;) {
 		int64_t now;
 
-		if (READ_ONCE(sched.npidle) == READ_ONCE(sched.gomaxprocs) &&
-		    idle > 50)
+		if (idle > 50 && !gscavenge() &&
+		    READ_ONCE(sched.npidle) == READ_ONCE(sched.gomaxprocs))
 			deepsleep(mp);
 		else
 			interruptmain(usleep_raw(delay));

@@ -78,6 +78,7 @@
 	X(sleep, NULL, 30)                                                     \
 	X(spawn, NULL, 30)                                                     \
 	X(spin, NULL, 30)                                                      \
+	X(stack_giveback, NULL, 30)                                            \
 	X(std_thread, NULL, 30)                                                \
 	X(stdio, NULL, 30)                                                     \
 	X(stdio_pipe, NULL, 30)                                                \
