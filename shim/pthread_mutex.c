@@ -52,7 +52,8 @@ static bool trylock(uint32_t *state, uint32_t to)
 
 #define HANDED 1 /* semawait's result when the lock was handed over */
 
-static int lockslow(uint32_t *state, int64_t deadline)
+/* As pthread_mutex_lock: 0 or +E. */
+__attribute__((noinline)) static int lockslow(uint32_t *state, int64_t deadline)
 {
 	struct attempt a = { .state = state };
 	struct semawait w = { .addr = (uintptr_t)state,
@@ -79,7 +80,7 @@ static int lockslow(uint32_t *state, int64_t deadline)
 		if (r == HANDED)
 			return 0;
 		if (r == -ETIMEDOUT)
-			return r;
+			return ret_pthread(r);
 		if (r == -EAGAIN)
 			continue;
 		to = 2; /* others may still wait */
@@ -103,26 +104,26 @@ static void handover(struct semaq *q, void *arg)
 	sematake(q, HANDED);
 }
 
-static void unlockslow(uint32_t *state)
+__attribute__((noinline)) static int unlockslow(uint32_t *state)
 {
 	uint32_t s = 2;
 
 	if (__atomic_compare_exchange_n(state, &s, 0, false, __ATOMIC_RELEASE,
 					__ATOMIC_RELAXED)) {
 		semawake((uintptr_t)state, 1, 0);
-		return;
+		return 0;
 	}
 	/* 3; or 1 if it was marked between the two looks */
 	if (s == 1 && __atomic_compare_exchange_n(state, &s, 0, false,
 						  __ATOMIC_RELEASE,
 						  __ATOMIC_RELAXED))
-		return;
+		return 0;
 	if (s == 0)
-		return; /* unlocking what is not locked: as undefined as ever */
+		return 0; /* unlocking what is not locked: as undefined as ever */
 	if (s == 2)
-		unlockslow(state);
-	else
-		semapick((uintptr_t)state, handover, state);
+		return unlockslow(state);
+	semapick((uintptr_t)state, handover, state);
+	return 0;
 }
 
 static inline int lockword(uint32_t *state, int64_t deadline)
@@ -136,14 +137,16 @@ static inline int lockword(uint32_t *state, int64_t deadline)
 	return lockslow(state, deadline);
 }
 
-static inline void unlockword(uint32_t *state)
+/* 0, so that the slow half is a tail call. */
+static inline int unlockword(uint32_t *state)
 {
 	uint32_t one = 1;
 
-	if (unlikely(!__atomic_compare_exchange_n(state, &one, 0, false,
-						  __ATOMIC_RELEASE,
-						  __ATOMIC_RELAXED)))
-		unlockslow(state);
+	if (likely(__atomic_compare_exchange_n(state, &one, 0, false,
+					       __ATOMIC_RELEASE,
+					       __ATOMIC_RELAXED)))
+		return 0;
+	return unlockslow(state);
 }
 
 /* Recursive and errorcheck: who owns it counts. */
@@ -161,11 +164,11 @@ static int lockowned(struct mutex_ *m, int64_t deadline, bool try)
 		return 0;
 	}
 	if (try)
-		r = trylock(&m->state, 1) ? 0 : -EBUSY;
+		r = trylock(&m->state, 1) ? 0 : EBUSY;
 	else
 		r = lockword(&m->state, deadline);
 	if (r)
-		return -r;
+		return r;
 	__atomic_store_n(&m->owner, me, __ATOMIC_RELAXED);
 	m->count = 1;
 	return 0;
@@ -178,8 +181,7 @@ static int unlockowned(struct mutex_ *m)
 	if (--m->count)
 		return 0;
 	__atomic_store_n(&m->owner, 0, __ATOMIC_RELAXED);
-	unlockword(&m->state);
-	return 0;
+	return unlockword(&m->state);
 }
 
 bool mutex_owned(pthread_mutex_t *mutex)
@@ -252,19 +254,34 @@ static int unlocklibc(pthread_mutex_t *mutex)
 	return r;
 }
 
-EXPORT int pthread_mutex_lock(pthread_mutex_t *mutex)
+/* Out of line, so that the usual lock and unlock have no stack frame. */
+__attribute__((noinline)) static int lockother(pthread_mutex_t *mutex)
 {
 	NATIVELY(pthread_mutex_lock, mutex);
 	struct mutex_ *m = (struct mutex_ *)mutex;
-
-	if (likely(mutex_plain(m)))
-		return lockword(&m->state, NEVER);
-	if (mutex_hasowner(m))
-		return lockowned(m, NEVER, false);
 	bool wires = mutex_wires(m);
 
+	if (mutex_hasowner(m))
+		return lockowned(m, NEVER, false);
 	lockbegin(wires);
 	return lockend(wires, REAL(pthread_mutex_lock)(mutex));
+}
+
+__attribute__((noinline)) static int unlockother(pthread_mutex_t *mutex)
+{
+	NATIVELY(pthread_mutex_unlock, mutex);
+	if (mutex_hasowner((struct mutex_ *)mutex))
+		return unlockowned((struct mutex_ *)mutex);
+	return unlocklibc(mutex);
+}
+
+EXPORT int pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	struct mutex_ *m = (struct mutex_ *)mutex;
+
+	if (unlikely(shimnative || !mutex_plain(m)))
+		return lockother(mutex);
+	return lockword(&m->state, NEVER);
 }
 ALIAS_OF(__pthread_mutex_lock, pthread_mutex_lock);
 
@@ -310,7 +327,7 @@ EXPORT int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock,
 	if (e)
 		return ret_pthread(e);
 	if (mutex_plain(m))
-		return ret_pthread(lockword(&m->state, deadline));
+		return lockword(&m->state, deadline);
 	return lockowned(m, deadline, false);
 }
 
@@ -323,16 +340,11 @@ EXPORT int pthread_mutex_timedlock(pthread_mutex_t *mutex,
 
 EXPORT int pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
-	NATIVELY(pthread_mutex_unlock, mutex);
 	struct mutex_ *m = (struct mutex_ *)mutex;
 
-	if (likely(mutex_plain(m))) {
-		unlockword(&m->state);
-		return 0;
-	}
-	if (mutex_hasowner(m))
-		return unlockowned(m);
-	return unlocklibc(mutex);
+	if (unlikely(shimnative || !mutex_plain(m)))
+		return unlockother(mutex);
+	return unlockword(&m->state);
 }
 ALIAS_OF(__pthread_mutex_unlock, pthread_mutex_unlock);
 
