@@ -59,6 +59,12 @@ static inline uintptr_t gettp(void)
 	return tp;
 }
 
+/* A clock that costs little and has no unit; some 2 to 4 ticks a nanosecond. */
+static inline uint64_t cputicks(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
 static inline void cpupause(void)
 {
 	__asm__ volatile("pause" ::: "memory");

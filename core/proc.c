@@ -589,17 +589,31 @@ static inline struct g *directnext(struct p *pp)
 	return runqget(pp, false);
 }
 
-/* Learn whether the G that curg woke is still there to be run by this P: then
- * waking an idle M for it was, or would have been, for nothing. */
+/* About what an idle M takes to wake up, in cputicks: some 20 us. */
+#define WAKETICKS 50000
+
+/* curg has woken gp, which nothing runs before: note it for learn(). The clock is
+ * read until curg is known, then now and then. */
+static inline void noteready(struct p *pp, struct g *curg, struct g *gp)
+{
+	pp->readied = gp;
+	pp->readiedat = curg->score < 2 || pp->switchtick % 8 == 0 ?
+				cputicks() :
+				0;
+}
+
+/* curg blocks. If the G that it woke is still there and has not waited long, waking
+ * an idle M for it was, or would have been, for nothing. */
 static inline void learn(struct p *pp, struct g *gp)
 {
-	if (pp && pp->readied) {
-		if (READ_ONCE(pp->runnext) != pp->readied)
-			gp->score = 0;
-		else if (gp->score < 3)
-			gp->score++;
-		pp->readied = NULL;
-	}
+	if (!pp || !pp->readied)
+		return;
+	if (READ_ONCE(pp->runnext) != pp->readied ||
+	    (pp->readiedat && cputicks() - pp->readiedat > WAKETICKS))
+		gp->score = 0;
+	else if (gp->score < 3)
+		gp->score++;
+	pp->readied = NULL;
 }
 
 /* Park the calling G, which is Gwaiting and in a queue; returns when it was made
@@ -651,9 +665,10 @@ void goready(struct m *mp, struct g *gp)
 		READ_ONCE(pp->runqhead) == pp->runqtail;
 	runqput(pp, gp, true);
 	if (alone) {
-		pp->readied = gp;
-		/* on g0 this P looks at its queue next; see also learn() */
-		if (!mp->curg || mp->curg->score >= 2)
+		if (!mp->curg)
+			return; /* on g0 this P looks at its queue next */
+		noteready(pp, mp->curg, gp);
+		if (mp->curg->score >= 2)
 			return;
 	}
 	fullfence(); /* the G is queued before npidle is read: the dance */

@@ -166,6 +166,7 @@ struct p {
 	uint32_t switchtick;	      /* every switch, direct ones too */
 	uint32_t syscalltick;	      /* every exitsyscall */
 	struct g *readied;	      /* woken into runnext by curg, not yet run */
+	uint64_t readiedat;	      /* cputicks then, 0 if not measured */
 	struct g *gfree;	      /* dead Gs of the default class */
 	uint32_t ngfree;
 	bool preempt;		      /* others want this P: no direct switch */
