@@ -42,7 +42,7 @@ struct corehooks {
 	int64_t (*nanotime)(void);
 	/* Build a thread identity at the top of [lo, *hi); lowers *hi to its
 	 * lowest byte. Returns the thread pointer, 0 if memory ran out. */
-	uintptr_t (*identity_new)(uintptr_t lo, uintptr_t *hi, struct g *gp);
+	uintptr_t (*identity_new)(uintptr_t lo, uintptr_t *hi);
 	/* Make a used identity as good as new for its next thread. */
 	void (*identity_reset)(uintptr_t fs);
 	/* gp has left its stack for good: tell who joins it, or gfput it. Runs in

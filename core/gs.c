@@ -202,8 +202,7 @@ struct g *gfget(uintptr_t stack, size_t stacksize, size_t guard)
 		if (!gp || !stackalloc(gp, size, guard))
 			return NULL;
 		gp->idlo = gp->stackhi;
-		gp->sched.fs = corehooks.identity_new(gp->stacklo, &gp->idlo,
-						      gp);
+		gp->sched.fs = corehooks.identity_new(gp->stacklo, &gp->idlo);
 		if (!gp->sched.fs)
 			return NULL;
 	}

@@ -232,7 +232,6 @@ struct schedt {
 	struct note sysmonnote;
 	struct note templatenote;
 	uint32_t wantspare;
-	bool unseen;		/* an unseen block was found lately */
 	/* signals: how many Gs block each; see gsigmask */
 	uint32_t nblock[64];
 	uint64_t recvmask;	/* what sysmon's M carries */
@@ -295,10 +294,7 @@ void globrunqput(struct g *gp);		/* holds sched.lock */
 struct g *globrunqget(struct p *pp, uint32_t max); /* holds sched.lock */
 void runqdrain(struct p *pp);		/* all to the global queue; holds sched.lock */
 
-/* ---- proc.c ---------------------------------------------------------------------- */
-void gopark(struct m *mp);
-void goready(struct m *mp, struct g *gp);
-void goreadylist(struct m *mp, struct g *list);	/* linked by schedlink */
+/* ---- mp.c ---------------------------------------------------------------------- */
 void wakep(void);
 void startm(struct p *pp, bool spinning);
 void handoffp(struct p *pp);
@@ -307,11 +303,16 @@ struct p *pidleget(void);		/* holds sched.lock */
 void acquirep(struct m *mp, struct p *pp);
 struct p *releasep(struct m *mp);
 void stopm(struct m *mp);
+struct m *allocm(void);
+
+/* ---- proc.c ---------------------------------------------------------------------- */
+void gopark(struct m *mp);
+void goready(struct m *mp, struct g *gp);
+void goreadylist(struct m *mp, struct g *list);	/* linked by schedlink */
 void pollbreak(int64_t when);
 void mstart(void *mp);
 _Noreturn void schedloop(int busy);
 void gowaitp(struct m *mp);
-struct m *allocm(void);
 
 /* ---- sched.c: start, stop the world, number of Ps */
 void schedtemplate(void *arg);

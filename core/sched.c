@@ -211,7 +211,7 @@ static int initm0(void)
 	if (!lo)
 		return -ENOMEM;
 	hi = lo + M_STACK;
-	fs = corehooks.identity_new(lo, &hi, g0);
+	fs = corehooks.identity_new(lo, &hi);
 	if (!fs)
 		return -ENOMEM;
 	*(struct g **)(fs + ((uintptr_t)&tlsg - gettp())) = g0;

@@ -13,6 +13,7 @@
 #define US 1000l
 #define MS 1000000l
 #define SLICE (10 * MS)
+#define BUSY (2 * MS) /* blocked Ms come in crowds: look closely for a while */
 #define MEMBARRIER_PRIVATE_EXPEDITED 8
 #define MINDELAY 20u
 #define MAXDELAY 10000u
@@ -93,11 +94,8 @@ static struct p *retake_locked(struct p *pp, bool hog)
 	old = was == PS_SYSCALL ? mp->oldp : mp->p;
 	if (old && (was == PS_SYSCALL || msleeps(mp) || (hog && barrierall())) &&
 	    READ_ONCE(mp->locks) == 0 &&
-	    cas(&mp->pstate, PS_RETAKING, PS_TAKEN)) {
-		if (was == PS_HELD)
-			sched.unseen = true;
+	    cas(&mp->pstate, PS_RETAKING, PS_TAKEN))
 		return old;
-	}
 	cas(&mp->pstate, PS_RETAKING, was);
 	return NULL;
 }
@@ -318,6 +316,7 @@ void sysmon(void *arg)
 {
 	struct m *mp = arg;
 	uint32_t idle = 0, delay = MINDELAY;
+	int64_t busy = 0; /* when something was last done */
 
 	mp->pstate = PS_FOREIGN;
 	mp->tid = gettid_raw();
@@ -337,7 +336,9 @@ void sysmon(void *arg)
 			interruptmain(usleep_raw(delay));
 		sigreceiver(mp);
 		now = nanotime();
-		if (watch(now)) {
+		if (watch(now))
+			busy = now;
+		if (now - busy < BUSY) {
 			idle = 0;
 			delay = MINDELAY;
 		} else if (++idle > 50 && delay < MAXDELAY) {

@@ -42,7 +42,6 @@
 #define RSEQ_SIG 0x53053053
 #define RSEQ_LEN 32
 #define RSEQ_FAILED (-2) /* RSEQ_CPU_ID_REGISTRATION_FAILED */
-#define CANCEL_KEEP 0u
 #define KEYS1 32 /* keys of a block: PTHREAD_KEY_2NDLEVEL_SIZE */
 #define DTV_UNALLOCATED ((void *)-1l)
 #define MAXMODULES 64
@@ -389,14 +388,22 @@ static void setfields(uintptr_t pd)
 	FIELD(pd, at.schedparam, int) = FIELD(me, at.schedparam, int);
 }
 
-uintptr_t identity_new(uintptr_t lo, uintptr_t *hi, struct g *gp)
+/* What a debugger and libc's pthread_getattr_np see. */
+static void setstack(uintptr_t fs, uintptr_t lo, uintptr_t hi)
+{
+	FIELD(fs, at.stackblock, uintptr_t) = lo;
+	FIELD(fs, at.stackblock_size, size_t) = hi - lo;
+	FIELD(fs, at.guardsize, size_t) = 0;
+	FIELD(fs, at.guardsize + 8, size_t) = 0;
+}
+
+uintptr_t identity_new(uintptr_t lo, uintptr_t *hi)
 {
 	uintptr_t me = tp();
 	uintptr_t pd = (*hi - at.size) & -(at.tlsalign < 64 ? 64 : at.tlsalign);
 	uintptr_t low = pd - (at.tlssize - at.size);
 	uintptr_t head = pd + at.robust;
 
-	(void)gp;
 	if (low < lo + 4096 || !allocate_tls((void *)pd))
 		return 0;
 	FIELD(pd, TCB_TCB, uintptr_t) = pd;
@@ -421,18 +428,10 @@ uintptr_t identity_new(uintptr_t lo, uintptr_t *hi, struct g *gp)
 	if (at.rseq)
 		FIELD(pd, at.rseq + 4, int) = RSEQ_FAILED;
 	FIELD(pd, at.resp, uintptr_t) = pd + at.res;
-	identity_stack(pd, lo, *hi, 0);
+	setstack(pd, lo, *hi);
 	linklist((struct list *)(pd + at.list));
 	*hi = low & -64ul;
 	return pd;
-}
-
-void identity_stack(uintptr_t fs, uintptr_t lo, uintptr_t hi, size_t guard)
-{
-	FIELD(fs, at.stackblock, uintptr_t) = lo;
-	FIELD(fs, at.stackblock_size, size_t) = hi - lo;
-	FIELD(fs, at.guardsize, size_t) = guard;
-	FIELD(fs, at.guardsize + 8, size_t) = guard;
 }
 
 /* A module's dynamic TLS of the last thread: the next gets its own, when it asks. */

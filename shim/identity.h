@@ -10,7 +10,7 @@
  * other function here, starts and joins one real thread to confirm it. */
 const char *identitynames(void);
 const char *identityinit(void);
-uintptr_t identity_new(uintptr_t lo, uintptr_t *hi, struct g *gp);
+uintptr_t identity_new(uintptr_t lo, uintptr_t *hi);
 void identity_reset(uintptr_t fs);
 void identity_mstate(uintptr_t from, uintptr_t to);
 /* In a fork child: the rseq area of the kernel thread that forked is dropped. */
@@ -25,7 +25,5 @@ void identity_wire(int tid);
 void identity_unwire(uintptr_t mtp);
 /* The calling thread ends: its robust mutexes are EOWNERDEAD for the next. */
 void identity_robust(void);
-/* What the debugger and pthread_getattr_np in libc should see. */
-void identity_stack(uintptr_t fs, uintptr_t lo, uintptr_t hi, size_t guard);
 
 #endif

@@ -226,7 +226,7 @@ static void setmain(void)
 }
 
 static int create(pthread_t *out, const pthread_attr_t *attr,
-		  void *(*fn)(void *), void *arg, bool c11)
+		  void *(*fn)(void *), void *arg)
 {
 	struct want w = { .size = (size_t)options.stack,
 			  .guard = defaultguard() };
@@ -249,7 +249,6 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 	t->id = gid(gp);
 	t->fn = fn;
 	t->arg = arg;
-	t->c11 = c11;
 	t->state = w.detached == PTHREAD_CREATE_DETACHED ? DETACHED : JOINABLE;
 	t->policy = w.explicitsched ? w.policy : self.policy;
 	t->priority = w.explicitsched ? w.priority : self.priority;
@@ -290,7 +289,7 @@ EXPORT int pthread_create(pthread_t *restrict out,
 
 	if (unlikely(!started()))
 		return REAL(pthread_create)(out, attr, fn, arg);
-	r = create(out, attr, fn, arg, false);
+	r = create(out, attr, fn, arg);
 	errno = e;
 	return r;
 }
@@ -303,7 +302,7 @@ EXPORT int thrd_create(thrd_t *out, thrd_start_t fn, void *arg)
 	if (unlikely(!started()))
 		return REAL(thrd_create)(out, fn, arg);
 	/* an int in the low half of the pointer, as libc's own has it */
-	r = create(out, NULL, (void *(*)(void *))(void *)fn, arg, true);
+	r = create(out, NULL, (void *(*)(void *))(void *)fn, arg);
 	errno = e;
 	return r == 0 ? thrd_success :
 	       r == EAGAIN || r == ENOMEM ? thrd_nomem :

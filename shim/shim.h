@@ -45,7 +45,6 @@ struct thread {
 	uint64_t pending;	/* signals sent to it while it was parked */
 	size_t stacksize;	/* as asked for; pthread_getattr_np reports it */
 	uint32_t wired;		/* libc mutexes held that wire it */
-	bool c11;
 	char name[16];
 	int policy, priority;
 	bool hasaffinity;

@@ -61,7 +61,7 @@ static void make(struct id *id)
 		cr_assert_neq(id->lo, (uintptr_t)MAP_FAILED);
 	}
 	id->hi = id->top = id->lo + SLOT;
-	id->fs = identity_new(id->lo, &id->hi, &id->g);
+	id->fs = identity_new(id->lo, &id->hi);
 	cr_assert_neq(id->fs, 0u);
 }
 
@@ -117,7 +117,7 @@ Test(identity, no_room, .timeout = 20)
 	static char small[8192] __attribute__((aligned(4096)));
 	uintptr_t lo = (uintptr_t)small, hi = lo + 1024;
 
-	cr_assert_eq(identity_new(lo, &hi, &ids[0].g), 0u);
+	cr_assert_eq(identity_new(lo, &hi), 0u);
 	for (size_t i = 0; i < sizeof(small); i++)
 		cr_assert_eq(small[i], 0);
 }
