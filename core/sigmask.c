@@ -102,7 +102,8 @@ void gsigmask(int how, const uint64_t *set, uint64_t *old)
 	gp->sigmask = mp->sigmask = mask;
 	if (set)
 		RAW(__NR_rt_sigprocmask, SETMASK, &mask, NULL, 8);
-	if (schedstarted && !gp->foreign && mask != was) {
+	/* those that core did not make are counted nowhere; wired Gs are */
+	if (schedstarted && (!gp->foreign || gp->unwire) && mask != was) {
 		sigmaskcount(mask & ~was, 1);
 		sigmaskcount(was & ~mask, -1);
 		wait = (blockedbyall() & mask & ~was) != 0;
