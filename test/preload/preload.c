@@ -43,6 +43,7 @@
 	X(exit_cleanup, NULL, 30)                                              \
 	X(exit_cxx, NULL, 30)                                                  \
 	X(exit_main, NULL, 30)                                                 \
+	X(follow_cpus, NULL, 30)                                               \
 	X(fork_exec, NULL, 30)                                                 \
 	X(futex, NULL, 30)                                                     \
 	X(getattr_np, NULL, 30)                                                \
@@ -441,6 +442,33 @@ Test(switches, unknown_libc, .timeout = 120)
 	cr_assert_str_eq(res.out, "done\n");
 	cr_assert_eq(lines(res.err), 1, "not one line on stderr:\n%s", res.err);
 	cr_assert_not_null(strstr(res.err, "this C library is unknown"));
+	result_free(&res);
+}
+
+/* Without GMP_SHIM_MAXPROCS the Ps follow the CPUs, by stopping the world. */
+Test(switches, follow_cpus, .timeout = 120)
+{
+	static const char *const env[] = { "GMP_SHIM_DEBUG=schedtrace=50",
+					   NULL };
+	struct result res;
+	char path[4096], how[64];
+	int one = 0, more = 0;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		cr_skip_test("one CPU");
+	need_library();
+	program_path(path, sizeof(path), "follow_cpus");
+	run_program(path, "5", 60, 1, env, &res);
+	if (res.hung || res.status)
+		cr_assert_fail("%s:\n%s", ended(&res, how, sizeof(how)),
+			       tail(res.err, 10));
+	for (const char *s = res.err; (s = strstr(s, "gomaxprocs=")); s++)
+		if (strncmp(s, "gomaxprocs=1 ", 13) == 0)
+			one = 1;
+		else
+			more = 1;
+	cr_assert(one, "never one P");
+	cr_assert(more, "never more than one P");
 	result_free(&res);
 }
 
