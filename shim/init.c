@@ -164,6 +164,15 @@ bool shimstart(void)
 		return false;
 	}
 	refused = false;
+	if (options.verbose) {
+		uint64_t gs;
+		uint32_t ms, ps;
+
+		schedcounts(&gs, &ms, &ps);
+		print("gmp_shim: %d: threads are Gs from here on: %u Ps, "
+		      "stacks of %ld KiB\n",
+		      (int)getpid(), ps, (long)options.stack >> 10);
+	}
 	self.gp = getg();
 	self.id = gid(self.gp);
 	return true;
