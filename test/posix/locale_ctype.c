@@ -102,6 +102,12 @@ static void *locales(void *arg)
 	return NULL;
 }
 
+/* A bare system may have no /etc/hosts. */
+static const char *localhost(void)
+{
+	return access("/etc/hosts", R_OK) == 0 ? "localhost" : "127.0.0.1";
+}
+
 static void *resolver(void *arg)
 {
 	struct addrinfo hints = { .ai_family = AF_INET,
@@ -110,7 +116,7 @@ static void *resolver(void *arg)
 	struct sockaddr_in *in;
 	int ret;
 
-	ret = getaddrinfo("localhost", "80", &hints, &res);
+	ret = getaddrinfo(localhost(), "80", &hints, &res);
 	if (ret)
 		check_fail(__FILE__, __LINE__, "localhost: %s",
 			   gai_strerror(ret));

@@ -585,6 +585,49 @@ Test(gmp_run, static_program, .timeout = 120)
 	result_free(&res);
 }
 
+/* A copy of tasks, changed by a shell command on "$f": one line with a word of the
+ * reason, and the program itself is left alone (it may not be able to run). */
+static void unfit(const char *change, const char *word, int runs)
+{
+	char program[4096], path[4096], command[9000];
+	struct result res;
+
+	need_library();
+	program_path(path, sizeof(path), "tasks");
+	snprintf(program, sizeof(program), "%s/test/preload/unfit.%d",
+		 build_dir(), (int)getpid());
+	snprintf(command, sizeof(command), "f='%s'; cp '%s' \"$f\" && %s",
+		 program, path, change);
+	if (system(command)) {
+		unlink(program);
+		cr_skip_test("cannot make such a file here: %s", change);
+	}
+	gmp_run(program, NULL, NULL, &res);
+	unlink(program);
+	cr_assert(!res.hung && WIFEXITED(res.status));
+	if (runs) {
+		cr_assert_eq(WEXITSTATUS(res.status), 0, "%s", res.err);
+		cr_assert_str_eq(res.out, "done\n");
+		cr_assert_eq(lines(res.err), 1, "not one line:\n%s", res.err);
+	}
+	cr_assert_not_null(strstr(res.err, word), "%s", res.err);
+	cr_assert_not_null(strstr(res.err, "natively"), "%s", res.err);
+	result_free(&res);
+}
+
+Test(gmp_run, setuid_program, .timeout = 120)
+{
+	unfit("chown 65534 \"$f\" && chmod 4755 \"$f\"", "setuid", 1);
+}
+
+/* The number of the machine in the ELF header: 183 is aarch64's. */
+Test(gmp_run, foreign_architecture, .timeout = 120)
+{
+	unfit("printf '\\267' | dd of=\"$f\" bs=1 seek=18 conv=notrunc "
+	      "2>/dev/null",
+	      "not a 64-bit x86-64 program", 0);
+}
+
 Test(gmp_run, missing_program, .timeout = 120)
 {
 	struct result res;
