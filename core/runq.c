@@ -119,7 +119,9 @@ static uint32_t runqgrab(struct p *victim, struct g **batch, uint32_t bt,
 			if (!next)
 				return 0;
 			if (READ_ONCE(victim->status) == Prunning)
-				usleep_raw(3);
+				for (int i = 0; i < 100 &&
+				     READ_ONCE(victim->runnext) == next; i++)
+					cpupause();
 			if (!cas(&victim->runnext, next, NULL))
 				continue;
 			WRITE_ONCE(batch[bt % RUNQ], next);
