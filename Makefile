@@ -78,7 +78,9 @@ endif
 CORE_CFLAGS := $(BASE) $(WARN) -fno-stack-protector -U_FORTIFY_SOURCE
 # Exceptions and forced unwinds (pthread_exit, pthread_cancel) pass through
 # the shim's frames, and its cleanups have to run.
-SHIM_CFLAGS := $(BASE) $(WARN) -fexceptions -D_GNU_SOURCE
+# Deprecated functions have to be interposed all the same.
+SHIM_CFLAGS := $(BASE) $(WARN) -fexceptions -D_GNU_SOURCE \
+               -Wno-deprecated-declarations
 
 LIB_LDFLAGS := -shared -Wl,-soname,libgmp_shim.so \
                -Wl,-z,defs,-z,now,-z,relro,-z,nodelete \

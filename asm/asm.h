@@ -1,9 +1,10 @@
-/* asm.h - what C may ask of the registers: the context switch and nothing else.
+/* asm.h - what C may ask of the registers: the context switch, the way back out of a
+ * moved signal frame, and nothing else.
  *
  * One switch moves a kernel thread from one G to another. It changes the stack
  * pointer and the thread pointer (FS base) together, so a C function always
  * resumes with the thread-local storage it started with; that is why no other
- * code in this project may write the thread pointer.
+ * code in this project may write the thread pointer (withtp gives it back).
  */
 #ifndef ASM_H
 #define ASM_H
@@ -49,6 +50,19 @@ void gobufinit(struct gobuf *buf, uintptr_t hi, uintptr_t fs, void (*fn)(int));
 /* 1 if user space may write the thread pointer with wrfsbase (set it before the
  * first switch); 0 makes gswitch use arch_prctl, some ten times slower. */
 extern uint32_t asm_fsgsbase __attribute__((visibility("hidden")));
+
+/* The return address of a moved signal frame's handler, and where a preempted G goes
+ * on: with the stack pointer at the frame's ucontext they call the function below
+ * with it, then rt_sigreturn(2) on it. Signals are blocked from the call on. */
+extern const char sigreturn_[] __attribute__((visibility("hidden")));
+extern const char asyncpreempt[] __attribute__((visibility("hidden")));
+extern const char sigrestorer_[] __attribute__((visibility("hidden")));
+extern void (*asm_sigleave)(void *uc) __attribute__((visibility("hidden")));
+extern void (*asm_gopreempt)(void *uc) __attribute__((visibility("hidden")));
+
+/* fn(a, b, c) under thread pointer tp; all signals are blocked. */
+__attribute__((visibility("hidden"))) void
+withtp(uintptr_t tp, void (*fn)(long, long, long), long a, long b, long c);
 
 /* The thread pointer of the running context. */
 static inline uintptr_t gettp(void)

@@ -28,6 +28,7 @@ enum waitreason {
 	WAIT_ONCE,
 	WAIT_JOIN,
 	WAIT_FUTEX,
+	WAIT_SIGNAL,
 	WAIT_NREASONS
 };
 
@@ -48,9 +49,13 @@ struct corehooks {
 	/* gp has left its stack for good: tell who joins it, or gfput it. Runs in
 	 * the next context with the M locked: must neither block nor allocate. */
 	void (*goexit0)(struct g *gp);
+	/* On the G of a gattention, at a point where it may park. */
+	void (*attention)(void);
 	/* The calling kernel thread, which core did not make, has got a G: see
 	 * that dropm is called when it ends. May be NULL. */
 	void (*foreign)(void);
+	/* The most bytes that the kernel writes for a signal (AT_MINSIGSTKSZ). */
+	size_t sigframe;
 	/* The kernel-thread state that the C library keeps for a thread (rseq
 	 * area, robust list) moves from thread pointer `from` to `to`. */
 	void (*mstate_move)(uintptr_t from, uintptr_t to);
@@ -92,8 +97,8 @@ int schedinit(void);
 /* In a fork child: forget every other thread; the caller goes on as a thread
  * of no scheduler. Takes no lock and calls no libc. */
 void schedfork(void);
-/* Counts for the exit report: Gs ever made, most kernel threads, Ps. */
-void schedcounts(uint64_t *gs, uint32_t *ms, uint32_t *ps);
+/* Counts for the exit report: Gs ever made, most kernel threads, Ps, preemptions. */
+void schedcounts(uint64_t *gs, uint32_t *ms, uint32_t *ps, uint64_t *preempts);
 /* Stop every P at its next scheduling point, for at most timeout ns; false (and
  * nothing stopped) if one did not come. Nothing between the two calls libc. */
 bool stoptheworld(int64_t timeout);
@@ -129,15 +134,18 @@ uintptr_t gtp(const struct g *gp);
 uint32_t gid(const struct g *gp);
 void gstack(const struct g *gp, uintptr_t *lo, uintptr_t *hi);
 size_t gguard(const struct g *gp);
+/* The G of that number, if there ever was one; the main G, NULL in a process that
+ * has none. */
+struct g *gbynumber(uint32_t id);
+struct g *gmain(void);
+/* Call corehooks.attention on that G soon. */
+void gattention(struct g *gp);
+/* A kernel thread that has what the process has: its affinity is the process's. */
+int gsysmontid(void);
 /* The kernel thread that runs gp, 0 if none. A hint: it may move at once. */
 int gtid(const struct g *gp);
-/* Set the caller's signal mask in its G and its M; the old one in *old. */
-void gsigmask(int how, const uint64_t *set, uint64_t *old);
-/* What became of the caller's mask; kept in step by gsigmask. */
-uint64_t ggetsigmask(void);
-/* End gp's wait, if it waits interruptibly: semawait returns why (-EINTR: a signal,
- * -ECANCELED). With sticky also the next such wait, if it waits in none now. */
-void ginterrupt(struct g *gp, int why, bool sticky);
+/* gp is cancelled: its interruptible wait, or the next, ends with -ECANCELED. */
+void gcancelwait(struct g *gp);
 
 /* ---- the one blocking primitive ------------------------------------------- */
 
@@ -149,15 +157,15 @@ struct semawait {
 	uintptr_t addr;		/* the key */
 	uint32_t mask;		/* matched by semawake's; 0 is none */
 	enum waitreason reason;
-	bool interruptible;	/* ginterrupt applies */
+	bool interruptible;	/* signals and cancellation end it */
 	int64_t deadline;
 	semacheck check;	/* NULL: wait */
 	void *arg;
 	void (*unlock)(void *arg); /* after enqueueing, before parking; or NULL */
 	void *unlockarg;
 };
-/* Wait at an address. 0: woken; -EAGAIN: check said no; -ETIMEDOUT; what
- * ginterrupt said; else the value that semawake's pick gave (> 0). May park. */
+/* Wait at an address. 0: woken; -EAGAIN: check said no; -ETIMEDOUT; -EINTR: a handler
+ * has run; -ECANCELED; else the value that semawake's pick gave (> 0). May park. */
 int semawait(const struct semawait *w);
 /* Wake up to n waiters of addr whose mask meets `mask`, oldest first. Returns
  * how many. Never looks at the object. Any thread; not async-signal-safe. */
@@ -189,10 +197,62 @@ bool sematakemask(struct semaq *q, uint32_t mask, int res);
  * number of that thread. */
 int gowire(void);
 void gounwire(void);
-bool gwired(void);
 
 /* True while spinning briefly for a lock may pay: another P runs. */
 bool canspin(void);
+
+/* ---- signals -------------------------------------------------------------------- */
+
+/* A program's own action for a signal; handler 0 is the default, 1 ignores it. Flags
+ * are the kernel's SA_*. */
+struct sigact {
+	void *handler;
+	uint64_t mask;
+	unsigned long flags;
+};
+#define SIGINFO_SIZE 128 /* siginfo_t */
+struct sigalt {
+	uintptr_t sp;
+	size_t size;
+	int flags;		/* the kernel's SS_* */
+};
+
+/* True once every handler enters through core; it stays so in a fork child. */
+extern bool sigstarted __attribute__((visibility("hidden")));
+/* Get and set the action of sig, for sigstarted. 0 or -E. */
+int gsigaction(int sig, const struct sigact *act, struct sigact *old);
+/* Set the caller's signal mask in its G and its M; the old one in *old. */
+void gsigmask(int how, const uint64_t *set, uint64_t *old);
+/* The same in the record alone, before a system call that sets the kernel's for as
+ * long as it waits; gsigmask ends it. */
+void gsigmaskcall(uint64_t mask, uint64_t *old);
+/* What became of the caller's mask; kept in step by gsigmask. */
+uint64_t ggetsigmask(void);
+/* Send to a G: its handler runs in that G wherever it is; a wait of it ends with
+ * -EINTR. info is a siginfo_t. 0 or -EAGAIN (no memory). Async-signal-safe. */
+int gsigsend(struct g *gp, int sig, const void *info);
+/* Signals that wait for the caller alone. */
+uint64_t gsigpending(void);
+/* Wait for a signal of set, which the caller blocks, by deadline: its number and its
+ * siginfo_t; -EAGAIN; -EINTR: a handler ran for another one. */
+int gsigwait(uint64_t set, void *info, int64_t deadline);
+/* Wait under that mask until a handler has run. */
+void gsigsuspend(uint64_t mask);
+/* How often a handler has run in the caller; a call that was interrupted while this
+ * did not change was interrupted by us. */
+uint32_t gsighandled(void);
+/* Every handler that ran since the caller's last wait began had SA_RESTART. */
+bool gsigrestarts(void);
+/* The caller's alternate stack, as sigaltstack(2); sp tells whether it is on it. */
+int gsigaltstack(const struct sigalt *ss, struct sigalt *old, uintptr_t sp);
+/* In a handler on a kernel thread of core: the thread pointer of that thread, and
+ * whether it is a kernel thread of core at all. */
+bool gsigm(const void *sp, uintptr_t *tp, struct g **gp);
+/* fn(a, b, c) under another thread pointer. In a handler, all signals blocked. */
+void gwithtp(uintptr_t tp, void (*fn)(long, long, long), long a, long b,
+	     long c);
+/* [lo, hi) is code that must not be preempted: at all, or in the first refusals. */
+void gpreemptrefuse(uintptr_t lo, uintptr_t hi, bool always);
 
 /* ---- calls that block in the kernel ---------------------------------------- */
 

@@ -277,6 +277,26 @@ size_t gguard(const struct g *gp)
 	return gp->userstack ? 0 : gp->guard;
 }
 
+struct g *gbynumber(uint32_t id)
+{
+	return id && id <= READ_ONCE(sched.idgen) + 1 ? gbyid(id) : NULL;
+}
+
+struct g *gmain(void)
+{
+	return sched.maing;
+}
+
+int gsysmontid(void)
+{
+	return sched.sysmontid;
+}
+
+void gattention(struct g *gp)
+{
+	__atomic_fetch_or(&gp->flags, GF_ATTENTION, __ATOMIC_SEQ_CST);
+}
+
 int gtid(const struct g *gp)
 {
 	struct m *mp = READ_ONCE(((struct g *)gp)->sched.m);

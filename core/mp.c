@@ -29,10 +29,8 @@ struct p *pidleget(void)
 		WRITE_ONCE(pp->status, Prunning);
 		sched.pidle = pp->link;
 		xadd(&sched.npidle, -1);
-		if (unlikely(sched.sysmonwait)) {
-			sched.sysmonwait = 0;
-			notewakeup(&sched.sysmonnote);
-		}
+		if (unlikely(sched.sysmonwait))
+			sysmonwake();
 	}
 	return pp;
 }
@@ -67,6 +65,7 @@ void settlep(struct m *mp)
 		if (s == PS_TAKEN) {
 			mp->oldp = NULL;
 			releasep(mp);
+			takenback(mp);
 			return;
 		}
 		if (s != PS_RETAKING && s != PS_SYSCALL)
@@ -90,7 +89,8 @@ cold void acquirem_slow(struct m *mp)
 	if (mp->oldp || mp->pstate == PS_FOREIGN)
 		return;
 	settlep(mp);
-	if (mp->p || mp->locks > 1 || READ_ONCE(sched.npidle) == 0)
+	if (mp->p || mp->locks > 1 || gonative(mp) ||
+	    READ_ONCE(sched.npidle) == 0)
 		return;
 	lock(&sched.lock);
 	pp = READ_ONCE(sched.gcwaiting) ? NULL : pidleget();
@@ -246,7 +246,7 @@ void wakep(void)
 /* Sleep until startm brings a P. On g0, without a P. */
 void stopm(struct m *mp)
 {
-	msetmask(mp, ~0ul); /* sysmon's M takes the signals meanwhile */
+	msetmask(mp, MASK_ALL); /* sysmon's M takes the signals meanwhile */
 	lock(&sched.lock);
 	mput(mp);
 	unlock(&sched.lock);

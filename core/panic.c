@@ -8,6 +8,7 @@ static const char *const waitreasons[WAIT_NREASONS] = {
 	[WAIT_RWLOCK] = "rwlock",   [WAIT_BARRIER] = "barrier",
 	[WAIT_SEM] = "semaphore",   [WAIT_ONCE] = "once",
 	[WAIT_JOIN] = "join",	    [WAIT_FUTEX] = "futex",
+	[WAIT_SIGNAL] = "signal",
 };
 static const char *const statuses[] = {
 	[Gidle] = "idle",	[Grunnable] = "runnable",

@@ -1,4 +1,4 @@
-/* pless.c - threads without a P: foreign ones, and wired Gs.
+/* pless.c - threads without a P: foreign ones, wired and native Gs.
  *
  * Why: a kernel thread that core did not make, and a G that must keep its kernel thread,
  *      are the same thing here: a G on an M of its own that runs when the kernel wants
@@ -108,12 +108,67 @@ void gounwire(void)
 	if (mp->p)
 		releasem(mp);
 	else
-		gowaitp(mp);
+		releasem(gowaitp(mp));
 }
 
-bool gwired(void)
+/* ---- native Gs ---------------------------------------------------------------------- */
+
+/* A G whose M keeps blocking where we do not see it (libgomp's barriers) costs a retake
+ * each time, and one that cannot be preempted holds up the others: it becomes a
+ * kernel thread, until it has parked so often without. */
+#define UNSEEN 3
+#define UNSEEN_TIME 100000000l
+#define CLEANPARKS 1000
+
+/* mp's P was taken while its G was out of our sight; that G is back. mp is locked. */
+cold void takenback(struct m *mp)
 {
-	return getg()->nwired != 0;
+	struct g *gp = curg();
+	int64_t now;
+
+	if (mp->takenwhy == TAKEN_DECLARED || gp == mp->g0)
+		return;
+	if (mp->takenwhy == TAKEN_UNSEEN)
+		xadd(&sched.ntaken, -1);
+	now = nanotime();
+	if (now - gp->unseenat > UNSEEN_TIME) {
+		gp->unseenat = now;
+		gp->nunseen = 0;
+	}
+	if (mp->takenwhy == TAKEN_REFUSED)
+		gp->nunseen = UNSEEN;
+	else if (gp->nunseen < UNSEEN)
+		gp->nunseen++;
+}
+
+/* Make the G of mp, which has no P, native if it is time. mp is locked. */
+cold bool gonative(struct m *mp)
+{
+	struct g *gp = curg();
+
+	if (gp->nunseen < UNSEEN || gp == mp->g0 || gp->foreign)
+		return false;
+	gp->nunseen = 0;
+	gp->native = gp->foreign = true;
+	gp->nativeleft = CLEANPARKS;
+	WRITE_ONCE(mp->pstate, PS_FOREIGN);
+	return true;
+}
+
+/* A native G has parked. mp is acquired, and so is what is returned. */
+cold struct m *goparked(struct m *mp)
+{
+	struct g *gp = curg();
+
+	if (--gp->nativeleft || gp->nwired) {
+		if (!gp->nativeleft)
+			gp->nativeleft = 1;
+		return mp;
+	}
+	gp->native = gp->foreign = false;
+	WRITE_ONCE(mp->pstate, PS_NONE);
+	acquirem_slow(mp);
+	return mp->p ? mp : gowaitp(mp);
 }
 
 uintptr_t mtp(void)

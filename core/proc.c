@@ -148,7 +148,7 @@ static bool pollsleep(struct m *mp)
 	when = timersearliest();
 	WRITE_ONCE(sched.polluntil, when);
 	if (when != NEVER) {
-		msetmask(mp, ~0ul);
+		msetmask(mp, MASK_ALL);
 		futexsleep(&sched.pollkey, key, when);
 	}
 	WRITE_ONCE(sched.polluntil, 0);
@@ -304,24 +304,39 @@ static void reap(struct m *mp)
 	corehooks.goexit0(gp);
 }
 
-/* First thing of a G that gswitch has just resumed. */
-static inline void afterswitch(struct g *gp)
+/* gp runs on mp: what its flags ask for. */
+static cold void enterflags(struct m *mp, struct g *gp)
+{
+	stackcheck(gp);
+	if (READ_ONCE(gp->flags) & (GF_SIGNAL | GF_ATTENTION))
+		mp->sigwork = 1; /* releasem serves it */
+}
+
+/* gp runs again after a park, on mp. */
+void goenter(struct m *mp, struct g *gp)
+{
+	WRITE_ONCE(gp->status, Grunning);
+	if (unlikely(READ_ONCE(gp->flags)))
+		enterflags(mp, gp);
+}
+
+/* First thing of a G that gswitch has just resumed. Returns its M, acquired. */
+static inline struct m *afterswitch(struct g *gp)
 {
 	struct m *mp = gp->sched.m;
 
 	mp->curg = gp;
-	WRITE_ONCE(gp->status, Grunning);
 	if (unlikely(mp->dead))
 		reap(mp);
 	if (unlikely(gp->sigmask != mp->sigmask))
 		msetmask(mp, gp->sigmask);
-	if (unlikely(gp->flags))
-		stackcheck(gp);
-	releasem(mp);
+	goenter(mp, gp);
+	return mp;
 }
 
-/* Leave gp for next (NULL: for g0's schedule()). Returns when gp runs again. */
-static inline void switchaway(struct m *mp, struct g *gp, struct g *next)
+/* Leave gp for next (NULL: for g0's schedule()). Returns when gp runs again, with
+ * the M that runs it, acquired. */
+static inline struct m *switchaway(struct m *mp, struct g *gp, struct g *next)
 {
 	struct gobuf *g0 = &mp->g0->sched;
 
@@ -329,7 +344,7 @@ static inline void switchaway(struct m *mp, struct g *gp, struct g *next)
 		throw("switchaway: m->locks is %u", mp->locks);
 	mp->switchto = next;
 	gswitch(&gp->sched, next ? &next->sched : g0, g0, mp);
-	afterswitch(gp);
+	return afterswitch(gp);
 }
 
 /* The G for a direct switch from pp, NULL to go through schedule(). */
@@ -369,29 +384,29 @@ static inline void learn(struct p *pp, struct g *gp)
 }
 
 /* Park the calling G, which is Gwaiting and in a queue; returns when it was made
- * ready. mp is acquired and is released. A foreign thread sleeps on its note. */
-void gopark(struct m *mp)
+ * ready, with its M, acquired as mp is. A P-less thread sleeps on its note. */
+struct m *gopark(struct m *mp)
 {
 	struct g *gp = curg(), *next;
 	struct p *pp;
 
 	if (unlikely(gp->foreign)) {
 		notesleep(&mp->park);
-		WRITE_ONCE(gp->status, Grunning);
-		releasem(mp);
-		return;
+		goenter(mp, gp);
+		return gp->native ? goparked(mp) : mp;
 	}
 	if (unlikely(mp->oldp))
 		settlep(mp); /* a call back out of a declared system call */
+	if (unlikely(gp->flags & GF_SIDE))
+		sideput(gp);
 	pp = mp->p;
 	learn(pp, gp);
 	next = directnext(pp);
 	if (unlikely(next == gp)) { /* woken already, by itself */
-		WRITE_ONCE(gp->status, Grunning);
-		releasem(mp);
-		return;
+		goenter(mp, gp);
+		return mp;
 	}
-	switchaway(mp, gp, next);
+	return switchaway(mp, gp, next);
 }
 
 /* Make runnable a G that waits, or never ran. mp is acquired. */
@@ -465,8 +480,8 @@ static void gorequeue(struct g *gp)
 	unlock(&sched.lock);
 }
 
-/* Wait for a P, in the global queue. mp is acquired and is released. */
-void gowaitp(struct m *mp)
+/* Wait for a P, in the global queue. mp is acquired, and so is what it returns. */
+struct m *gowaitp(struct m *mp)
 {
 	struct g *gp = curg();
 
@@ -474,7 +489,7 @@ void gowaitp(struct m *mp)
 		settlep(mp);
 	WRITE_ONCE(gp->status, Grunnable);
 	gorequeue(gp);
-	switchaway(mp, gp, NULL);
+	return switchaway(mp, gp, NULL);
 }
 
 /* Nobody else wants this P, as far as it knows. */
@@ -497,7 +512,7 @@ static void yieldslow(struct m *mp, struct g *gp)
 		RAW(__NR_sched_yield); /* others may need the CPU */
 		return;
 	}
-	gowaitp(mp);
+	releasem(gowaitp(mp));
 }
 
 void goyield(void)
@@ -527,7 +542,7 @@ void goyield(void)
 	}
 	WRITE_ONCE(gp->status, Grunnable);
 	runqput(pp, gp, false);
-	switchaway(mp, gp, next);
+	releasem(switchaway(mp, gp, next));
 }
 
 void goexit(void)
@@ -539,6 +554,12 @@ void goexit(void)
 	WRITE_ONCE(gp->status, Gdead);
 	sigmaskcount(gp->sigmask, -1);
 	xadd(&sched.ng, -1);
+	if (gp->flags & GF_SIDE)
+		sideput(gp);
+	if (gp->native) {
+		gp->native = gp->foreign = false;
+		WRITE_ONCE(mp->pstate, PS_NONE);
+	}
 	mp->dead = gp;
 	if (pp)
 		pp->readied = NULL;
@@ -555,7 +576,7 @@ static void gomain(int busy)
 	struct g *gp = curg();
 
 	(void)busy; /* only a g0 is fallen back to */
-	afterswitch(gp);
+	releasem(afterswitch(gp));
 	gp->startfn();
 	throw("gomain: the start routine returned");
 }
@@ -570,6 +591,10 @@ void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
 	gp->sigmask = sigmask;
 	gp->score = 0;
 	gp->interrupted = 0;
+	gp->alt.size = 0;
+	gp->native = false;
+	gp->nunseen = 0;
+	sigflush(gp);
 	sigmaskcount(sigmask, 1);
 	xadd(&sched.ng, 1);
 	xadd(&sched.nginit, 1);
@@ -652,10 +677,12 @@ void mstart(void *arg)
 	g0->sched.fs = gettp();
 	g0->sched.oncpu = 1;
 	tlsg = g0;
-	mp->sigmask = ~0ul;
+	mp->sigmask = MASK_ALL;
 	mp->locks = 1;
 	mp->pstate = PS_NONE;
 	mp->tid = gettid_raw();
+	if (!sigstackalloc(mp))
+		throw("no memory for an alternate signal stack");
 	mopenproc(mp);
 	if (mp->nextp) {
 		acquirep(mp, mp->nextp);

@@ -79,6 +79,9 @@ struct timer {
 
 /* g->flags, tested once a switch (afterswitch) */
 #define GF_UNGUARDED 1u		/* no guard page: check the canary */
+#define GF_SIGNAL 2u		/* sigpend has one that is not blocked */
+#define GF_SIDE 4u		/* side is to be given back */
+#define GF_ATTENTION 8u		/* corehooks.attention is to be called */
 
 struct g {
 	/* the switch */
@@ -94,7 +97,7 @@ struct g {
 	struct g *waitlink;	/* next waiter of this address */
 	struct g *waittail;	/* last waiter of this address (first only) */
 	uint32_t waitmask;
-	int32_t interrupted;	/* why, from a ginterrupt that found no wait */
+	int32_t interrupted;	/* INT_*, from a ginterrupt that found no wait */
 	uint32_t waitseq;	/* counts waits; tells a stale timer */
 	int32_t waitres;	/* what semawait returns */
 	uint8_t waitreason;
@@ -115,6 +118,21 @@ struct g {
 	uintptr_t stacklo, stackhi;
 	size_t guard;		/* bytes of guard at slot */
 	uintptr_t userstack;	/* the caller's own stack, or 0 */
+
+	/* signals: by siglock, but where said (signal.c) */
+	uint64_t sigpend;	/* sent to this G; read anywhere, seq_cst */
+	uint64_t sigwaits;	/* gsigwait's set */
+	struct signode *sigq;	/* oldest first */
+	struct g *sigwaitnext;
+	uint32_t nhandled;	/* handlers run; owner */
+	bool norestart;		/* one of them without SA_RESTART; owner */
+	struct sigalt alt;	/* virtual alternate stack; owner */
+	struct sidestack *side; /* its frame is, or was, there; owner */
+	/* the net (sysmon.c) */
+	uint8_t nunseen, nfreed; /* lately; owner */
+	bool native;		/* P-less until nativeleft parks are done; owner */
+	uint32_t nativeleft;
+	int64_t unseenat, freedat;
 } cacheline; /* a switch touches the first line only */
 
 /* ---- M ------------------------------------------------------------------------ */
@@ -125,6 +143,7 @@ struct m {
 	/* hot: owner only, but pstate (see the top) */
 	uint32_t locks;		/* > 0: in core; sysmon may look, not touch */
 	uint32_t pstate;
+	uint32_t sigwork;	/* signals were put off: see releasem; owner */
 	struct p *p;		/* NULL: none, or in a system call */
 	struct p *oldp;		/* in a system call: the P it had, or has */
 	struct g *curg;		/* NULL on g0 */
@@ -144,9 +163,17 @@ struct m {
 	struct m *alllink;	/* append-only list of all Ms: load_acquire */
 	uint32_t id;
 
+	/* what sysmon wants of its next SIGPREEMPT: enum, see preempt.c */
+	uint32_t preempt;
+	uint32_t takenwhy;	/* the P was taken: enum takenwhy; before PS_TAKEN */
+	bool nosig;		/* sysmon, template: never runs a handler */
+	uintptr_t sigstack;	/* its alternate stack, 0: none */
+
 	/* sysmon only, but tid (set once) */
 	int32_t tid;
-	int procfd;		/* /proc/self/task/TID/syscall, or -1 */
+	int procfd;		/* /proc/self/task/TID/..., or -1 */
+	uint32_t prockind;	/* which file: enum in sysmon.c */
+	int64_t takenat;	/* since when it is unseen without its P */
 	struct g g0store;
 };
 
@@ -229,13 +256,16 @@ struct schedt {
 	/* sysmon and the template thread */
 	struct mutex retakelock;
 	uint32_t sysmonwait;	/* 1: sysmon sleeps until a P is in use again */
-	struct note sysmonnote;
+	int32_t sysmontid;
+	uint32_t ntaken;	/* Ms that lost their P unseen and are not back */
+	uint64_t npreempt;	/* for the report */
 	struct note templatenote;
 	uint32_t wantspare;
 	/* signals: how many Gs block each; see gsigmask */
 	uint32_t nblock[64];
-	uint64_t recvmask;	/* what sysmon's M carries */
 	uint32_t recvgen, recvack;
+	uint64_t sigwaits;	/* union of the Gs' in gsigwait; by siglock */
+	struct g *sigwaiters;	/* by siglock, linked by sigwaitnext */
 };
 
 extern struct schedt sched __attribute__((visibility("hidden")));
@@ -246,6 +276,7 @@ extern __thread struct g *tlsg TLS_IE;
 /* ---- the M: enter and leave core ---------------------------------------------- */
 
 struct g *needm(void);
+cold void sigrelease(struct m *mp);
 cold void acquirem_slow(struct m *mp);
 void settlep(struct m *mp);
 
@@ -275,6 +306,9 @@ static inline void releasem(struct m *mp)
 {
 	barrier();
 	mp->locks--;
+	barrier(); /* a signal from here on is served at once */
+	if (unlikely(READ_ONCE(mp->sigwork)))
+		sigrelease(mp);
 }
 
 static inline uint32_t fastrand(struct m *mp)
@@ -305,14 +339,21 @@ struct p *releasep(struct m *mp);
 void stopm(struct m *mp);
 struct m *allocm(void);
 
+/* ---- pless.c ---- */
+enum takenwhy { TAKEN_DECLARED, TAKEN_UNSEEN, TAKEN_REFUSED, TAKEN_STW };
+cold void takenback(struct m *mp);
+cold bool gonative(struct m *mp);
+cold struct m *goparked(struct m *mp);
+
 /* ---- proc.c ---------------------------------------------------------------------- */
-void gopark(struct m *mp);
+struct m *gopark(struct m *mp);
+void goenter(struct m *mp, struct g *gp);
 void goready(struct m *mp, struct g *gp);
 void goreadylist(struct m *mp, struct g *list);	/* linked by schedlink */
 void pollbreak(int64_t when);
 void mstart(void *mp);
 _Noreturn void schedloop(int busy);
-void gowaitp(struct m *mp);
+struct m *gowaitp(struct m *mp);
 
 /* ---- sched.c: start, stop the world, number of Ps */
 void schedtemplate(void *arg);
@@ -327,6 +368,10 @@ void timersmove(struct p *from, struct p *to);
 /* ---- sema.c ------------------------------------------------------------------------ */
 void semainit(void);
 void semtimeout(struct m *mp, struct g *gp, uint32_t seq);
+#define INT_SIGNAL 1 /* g->interrupted */
+#define INT_CANCEL 2
+bool ginterrupted(struct m *mp, struct g *gp, int why);
+struct m *semapark(const struct semawait *w, int *res);
 
 /* ---- stack.c ------------------------------------------------------------------------ */
 bool stackalloc(struct g *gp, size_t size, size_t guard);
@@ -348,12 +393,40 @@ void sysmon(void *mp);
 void schedtraceline(int64_t now);
 uint32_t cpucount(void);
 void mopenproc(struct m *mp);
-struct p *retake(struct p *pp, bool hog);
-bool msleeps(struct m *mp);
+struct p *retake(struct p *pp, enum takenwhy why);
 
-/* ---- signal masks (sigmask.c) --------------------------------------------------------- */
+void sysmonwake(void);
+bool barrierall(void);
+
+/* ---- signals: masks (sigmask.c), entry and sending (signal.c), preemption ------------- */
+#define MASK_ALL (~0ul)		/* all but those that must not be blocked */
+#define MASK_UNKNOWN (1ul << 8) /* no real mask: the kernel's differs */
 void msetmask(struct m *mp, uint64_t mask);
 void sigmaskcount(uint64_t mask, int n);
-void sigreceiver(struct m *mp);
+void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask);
+uint64_t sigblockedbyall(void);
+void sigreceive(struct m *mp, int64_t deadline);
+
+int siginit(void);
+bool sigstackalloc(struct m *mp);
+void sigflush(struct g *gp);
+void sigfork(void);
+uint64_t sighandled(uint64_t all);	/* of all: those that a handler is for */
+void sigdispatch(struct m *mp, int sig, void *info);
+bool sigready(struct g *gp);
+#define POKE (-77)		/* si_code of a signal that core sends to an M */
+int sigpoke(struct m *mp, int sig);
+
+struct ucontext;
+enum preemptwhy { PREEMPT_NONE, PREEMPT_SLICE, PREEMPT_LIBC, PREEMPT_FREE };
+#define SIGPREEMPT 23		/* SIGURG: ignored by default, rarely used */
+void preempt(struct m *mp, struct ucontext *uc);
+void preemptinit(void);
+void preemptfork(void);
+void sideput(struct g *gp);
+struct ucontext *frameuc(void *frame);
+void *framecopy(uintptr_t top, uintptr_t low, const struct ucontext *uc,
+		const void *info);
+bool sigrestartcall(struct ucontext *uc);
 
 #endif

@@ -51,7 +51,8 @@ void schedtemplate(void *arg)
 
 	mp->pstate = PS_FOREIGN;
 	mp->tid = gettid_raw();
-	mp->sigmask = ~0ul;
+	mp->sigmask = MASK_ALL;
+	mp->nosig = true;
 	tlsg = mp->g0;
 	mp->g0->sched.m = mp;
 	mp->g0->sched.fs = gettp();
@@ -117,7 +118,7 @@ static void procresize(uint32_t n)
 static void stopblocked(void)
 {
 	for (uint32_t i = 0; i < sched.gomaxprocs; i++) {
-		struct p *pp = retake(allp[i], true);
+		struct p *pp = retake(allp[i], TAKEN_STW);
 
 		if (!pp)
 			continue;
@@ -201,6 +202,24 @@ int setmaxprocs(uint32_t n)
 
 /* ---- start ------------------------------------------------------------------------- */
 
+/* The alternate stack that the main thread has set so far is the main G's own. */
+static bool adoptalt(void)
+{
+	struct {
+		uintptr_t sp;
+		int flags;
+		size_t size;
+	} ss;
+
+	if (m0.sigstack)
+		return true; /* a fork child's: virtual since long */
+	if (RAW(__NR_sigaltstack, NULL, &ss) || (ss.flags & 1))
+		return false; /* we are on it */
+	if (!(ss.flags & 2))
+		getg()->alt = (struct sigalt){ ss.sp, ss.size, ss.flags };
+	return true;
+}
+
 /* m0's g0: a stack and an identity of its own. */
 static int initm0(void)
 {
@@ -220,6 +239,8 @@ static int initm0(void)
 	g0->stacklo = lo;
 	g0->stackhi = hi;
 	m0.g0 = g0;
+	if (!adoptalt() || !sigstackalloc(&m0))
+		return -ENOMEM;
 	m0.tid = gettid_raw();
 	m0.id = 0;
 	m0.rand = 0x9e3779b9;
@@ -242,7 +263,9 @@ int schedinit(void)
 	if (gp->sched.m != &m0)
 		return -EAGAIN; /* a foreign thread cannot become main */
 	template = allocm();
-	err = startthread(schedtemplate, template);
+	err = siginit();
+	if (!err)
+		err = startthread(schedtemplate, template);
 	if (!err)
 		err = initm0();
 	if (err)
@@ -289,6 +312,7 @@ void schedfork(void)
 	stoplock.key = 0;
 	stackfork();
 	gsfork();
+	preemptfork();
 	sched = (struct schedt){ .idgen = idgen, .nginit = nginit };
 	semainit();
 	for (uint32_t i = 0; i < MAXP && allp[i]; i++) {
@@ -300,13 +324,18 @@ void schedfork(void)
 	gp->foreign = true;
 	gp->unwire = false;
 	gp->nwired = 0;
+	gp->native = false;
 	gp->waitaddr = 0;
 	gp->timer.idx = 0;
+	gp->side = NULL;
+	gp->flags &= ~GF_SIDE;
 	schedstarted = false;
+	sigfork();
 }
 
-void schedcounts(uint64_t *gs, uint32_t *ms, uint32_t *ps)
+void schedcounts(uint64_t *gs, uint32_t *ms, uint32_t *ps, uint64_t *preempts)
 {
+	*preempts = READ_ONCE(sched.npreempt);
 	*gs = sched.nginit;
 	*ms = sched.nm + 1;
 	*ps = sched.gomaxprocs;

@@ -136,20 +136,39 @@ void semtimeout(struct m *mp, struct g *gp, uint32_t seq)
 		goready(mp, gp);
 }
 
-void ginterrupt(struct g *gp, int why, bool sticky)
+/* End gp's wait with -EINTR or -ECANCELED, now or, if it is in none, the next one;
+ * false if it is in none. mp is acquired. */
+bool ginterrupted(struct m *mp, struct g *gp, int why)
+{
+	/* seq_cst: pairs with semapark, which is in the queue first and reads
+	 * this word then; one of the two sees the other */
+	__atomic_fetch_or(&gp->interrupted, why, __ATOMIC_SEQ_CST);
+	if (!takeoff(gp, 0, why == INT_SIGNAL ? -EINTR : -ECANCELED, true))
+		return false;
+	goready(mp, gp);
+	return true;
+}
+
+void gcancelwait(struct g *gp)
 {
 	struct m *mp = acquirem();
 
-	/* seq_cst: pairs with semawait, which is in the queue first and reads
-	 * this word then; one of the two sees the other */
-	if (sticky)
-		__atomic_store_n(&gp->interrupted, why, __ATOMIC_SEQ_CST);
-	if (takeoff(gp, 0, why, true))
-		goready(mp, gp);
+	ginterrupted(mp, gp, INT_CANCEL);
 	releasem(mp);
 }
 
-int semawait(const struct semawait *w)
+/* Wait on the M's note, which is a P-less G's timer, too. */
+static void foreignsleep(struct m *mp, struct g *gp, int64_t deadline)
+{
+	if (!notetsleep(&mp->park, deadline) &&
+	    !takeoff(gp, 0, -ETIMEDOUT, false))
+		notesleep(&mp->park); /* somebody is waking it */
+	goenter(mp, gp);
+}
+
+/* semawait without its releasem: no handler runs before the caller says so. *res is
+ * what semawait returns. */
+struct m *semapark(const struct semawait *w, int *res)
 {
 	struct m *mp = acquirem();
 	struct g *gp = curg();
@@ -159,8 +178,8 @@ int semawait(const struct semawait *w)
 	lock(&b->lock);
 	if (w->check && !w->check(w->arg)) {
 		unlock(&b->lock);
-		releasem(mp);
-		return -EAGAIN;
+		*res = -EAGAIN;
+		return mp;
 	}
 	gp->waitseq++;
 	if (gp->waitseq == 0)
@@ -169,6 +188,7 @@ int semawait(const struct semawait *w)
 	gp->waitres = 0;
 	gp->waitreason = (uint8_t)w->reason;
 	gp->interruptible = w->interruptible;
+	gp->norestart = false;
 	/* before it is in the queue: the waker makes it Grunnable */
 	WRITE_ONCE(gp->status, Gwaiting);
 	enqueue(b, gp, w->addr);
@@ -179,29 +199,31 @@ int semawait(const struct semawait *w)
 	if (w->interruptible) {
 		int why = __atomic_load_n(&gp->interrupted, __ATOMIC_SEQ_CST);
 
-		if (why && takeoff(gp, 0, why, true))
+		if (why &&
+		    takeoff(gp, 0, why & INT_CANCEL ? -ECANCELED : -EINTR,
+			    true))
 			goready(mp, gp);
 	}
 	if (w->unlock)
 		w->unlock(w->unlockarg);
-	if (gp->foreign && timed) {
-		/* this thread's own note is its timer */
-		if (!notetsleep(&mp->park, w->deadline) &&
-		    !takeoff(gp, 0, -ETIMEDOUT, false))
-			notesleep(&mp->park); /* somebody is waking it */
-		WRITE_ONCE(gp->status, Grunning);
-		releasem(mp);
-	} else {
-		gopark(mp);
-	}
-	if (timed && !gp->foreign) {
-		mp = acquirem();
+	if (gp->foreign && timed)
+		foreignsleep(mp, gp, w->deadline);
+	else
+		mp = gopark(mp);
+	if (timed)
 		timerdel(&gp->timer);
-		releasem(mp);
-	}
 	if (w->interruptible)
 		WRITE_ONCE(gp->interrupted, 0);
-	return gp->waitres;
+	*res = gp->waitres;
+	return mp;
+}
+
+int semawait(const struct semawait *w)
+{
+	int res;
+
+	releasem(semapark(w, &res));
+	return res;
 }
 
 /* The next waiter of q's address that meets mask, from after prev on. */

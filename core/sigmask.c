@@ -2,9 +2,10 @@
  *
  * Why: the kernel's mask is the M's. Gs that all have the same mask, the usual
  *      case, cost one comparison a switch; otherwise the switch sets it.
- *      Sleeping Ms block everything, so a process-directed signal needs a thread
- *      to go to: sysmon's M carries the intersection of all Gs' masks. A signal
- *      that every G blocks (for sigwait) then stays pending.
+ *      Sleeping Ms block everything. sysmon's M, the receiver, blocks what every G
+ *      blocks, so that it stays pending, and what has a handler, which it takes by
+ *      rt_sigtimedwait instead, for as long as some G does not block it; defaults
+ *      act on it as on any thread.
  * Invariants: nblock[s] is the number of live Gs that block signal s + 1.
  * Order: the receiver reads nblock after recvgen (seq_cst) and acknowledges; a G
  *      that newly blocks a signal waits for that before it goes on.
@@ -20,7 +21,7 @@
 /* Set the kernel's mask of this M. */
 void msetmask(struct m *mp, uint64_t mask)
 {
-	uint64_t set = mask == ~0ul ? ~NEVERBLOCK : mask;
+	uint64_t set = mask == MASK_ALL ? ~NEVERBLOCK : mask;
 
 	if (mp->sigmask == mask)
 		return;
@@ -39,8 +40,28 @@ void sigmaskcount(uint64_t mask, int n)
 	}
 }
 
+/* gp is counted in nblock: core made it, or it is the main G. */
+static bool counted(const struct g *gp)
+{
+	return schedstarted && (!gp->foreign || gp->unwire || gp->native);
+}
+
+/* gp's mask is this one now, and the kernel's on mp is about to be. */
+void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask)
+{
+	uint64_t was = gp->sigmask;
+
+	mp->sigmask = mask;
+	/* seq_cst: pairs with gsigsend, see signal.c */
+	__atomic_store_n(&gp->sigmask, mask, __ATOMIC_SEQ_CST);
+	if (mask != was && counted(gp)) {
+		sigmaskcount(mask & ~was, 1);
+		sigmaskcount(was & ~mask, -1);
+	}
+}
+
 /* The signals that every live G blocks. */
-static uint64_t blockedbyall(void)
+uint64_t sigblockedbyall(void)
 {
 	uint64_t mask = 0;
 	uint32_t ng = READ_ONCE(sched.ng);
@@ -51,12 +72,19 @@ static uint64_t blockedbyall(void)
 	return mask;
 }
 
-/* The receiver's part, on sysmon's M: adopt the intersection. */
-void sigreceiver(struct m *mp)
+/* Sleep until deadline (NEVER: for good), sysmonwake or a signal that has a handler
+ * or a G that waits for it, which is passed on. On sysmon's M. */
+void sigreceive(struct m *mp, int64_t deadline)
 {
+	uint64_t info[SIGINFO_SIZE / 8], want, mask, blocked;
 	uint32_t gen = __atomic_load_n(&sched.recvgen, __ATOMIC_SEQ_CST);
-	uint64_t mask = blockedbyall() & ~NEVERBLOCK;
+	int64_t left = 0;
+	long ts[2], sig;
 
+	blocked = sigblockedbyall();
+	mask = (blocked | sighandled(~0ul) | 1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;
+	want = (sighandled(~blocked) | READ_ONCE(sched.sigwaits) |
+		1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;
 	if (mp->sigmask != mask) {
 		RAW(__NR_rt_sigprocmask, SETMASK, &mask, NULL, 8);
 		mp->sigmask = mask;
@@ -65,6 +93,18 @@ void sigreceiver(struct m *mp)
 		store_release(&sched.recvack, gen); /* pairs with gsigmask */
 		futexwakeup(&sched.recvack, 1 << 30);
 	}
+	if (deadline != NEVER) {
+		left = deadline - nanotime();
+		if (left < 0)
+			left = 0;
+	}
+	ts[0] = left / 1000000000;
+	ts[1] = left % 1000000000;
+	sig = RAW(__NR_rt_sigtimedwait, &want, info,
+		  deadline == NEVER ? NULL : ts, 8);
+	/* the second word begins with si_code */
+	if (sig > 0 && (int32_t)info[1] != POKE)
+		sigdispatch(mp, (int)sig, info);
 }
 
 /* A signal is now blocked by all: not before the receiver knows may the caller
@@ -73,8 +113,7 @@ static void waitreceiver(void)
 {
 	uint32_t gen = xadd(&sched.recvgen, 1) + 1;
 
-	sched.sysmonwait = 0;
-	notewakeup(&sched.sysmonnote);
+	sysmonwake();
 	for (;;) {
 		uint32_t ack = load_acquire(&sched.recvack);
 
@@ -97,20 +136,32 @@ void gsigmask(int how, const uint64_t *set, uint64_t *old)
 	}
 	if (old)
 		*old = was;
-	/* always the system call: the child of a vfork, which shares our memory,
-	 * may have changed the record and not our mask */
-	gp->sigmask = mp->sigmask = mask;
-	if (set)
+	if (set) {
+		sigmaskrecord(mp, gp, mask);
 		RAW(__NR_rt_sigprocmask, SETMASK, &mask, NULL, 8);
-	/* those that core did not make are counted nowhere; wired Gs are */
-	if (schedstarted && (!gp->foreign || gp->unwire) && mask != was) {
-		sigmaskcount(mask & ~was, 1);
-		sigmaskcount(was & ~mask, -1);
-		wait = (blockedbyall() & mask & ~was) != 0;
+		wait = mask & ~was && counted(gp) &&
+		       (sigblockedbyall() & mask & ~was);
+		if (unlikely(READ_ONCE(gp->sigpend)))
+			mp->sigwork = 1; /* perhaps one is free now */
 	}
 	releasem(mp);
 	if (wait)
 		waitreceiver();
+}
+
+void gsigmaskcall(uint64_t mask, uint64_t *old)
+{
+	struct m *mp = acquirem();
+	struct g *gp = curg();
+	uint64_t p;
+
+	*old = gp->sigmask;
+	sigmaskrecord(mp, gp, mask);
+	/* those that wait already come when the kernel lets them */
+	p = READ_ONCE(gp->sigpend) & ~mask;
+	for (; p; p &= p - 1)
+		sigpoke(mp, __builtin_ctzl(p) + 1);
+	releasem(mp);
 }
 
 uint64_t ggetsigmask(void)

@@ -2,8 +2,8 @@
  *
  * Why: a slot holds [guard | stack | identity]; its size is a power of two from
  *      32 KiB. Slots of a class come from regions that are reserved PROT_NONE and
- *      opened 64 slots at a time: a readable NORESERVE region would be populated
- *      whole by mlockall. A region starts 16 pages past a 2 MiB boundary, so that
+ *      opened 64 slots or 16 MiB at a time: mlockall populates all that is readable.
+ *      A region starts 16 pages past a 2 MiB boundary, so that
  *      the top of a slot (always used) and the guard of the next share a
  *      page-table page: 4 KiB less a parked G at 8 MiB stacks.
  * Guards: MADV_GUARD_INSTALL (Linux 6.13) splits no mapping. Elsewhere mprotect
@@ -21,7 +21,8 @@
 #define MADV_GUARD_INSTALL_ 102
 #define MADV_GUARD_REMOVE_ 103
 #define HUGE (2ul << 20)
-#define CHUNK 64		      /* slots opened at a time */
+#define CHUNK 64		      /* slots opened at a time, */
+#define CHUNK_MAX (16ul << 20)	      /* but not more bytes, or one slot */
 #define REGION_MAX (32ul << 30)	      /* address space a region reserves at most */
 #define REGION_MIN (64ul << 20)
 #define CANARY 0 /* untouched memory reads 0 and costs no page of its own */
@@ -134,6 +135,8 @@ bool stackalloc(struct g *gp, size_t size, size_t guard)
 	if (r->next + slot > r->open) {
 		size_t n = slot * CHUNK;
 
+		if (n > CHUNK_MAX)
+			n = slot > CHUNK_MAX ? slot : CHUNK_MAX;
 		if (r->open + n > r->end)
 			n = r->end - r->open;
 		if (RAW(__NR_mprotect, r->open, n, PROT_RW) < 0) {

@@ -50,7 +50,7 @@ void exitsyscall(void)
 	if (unlikely(!mp->p))
 		acquirem_slow(mp); /* an idle one? */
 	if (unlikely(!mp->p)) {
-		gowaitp(mp);
+		releasem(gowaitp(mp));
 		return;
 	}
 	WRITE_ONCE(mp->p->syscalltick, mp->p->syscalltick + 1);

@@ -1,19 +1,30 @@
 /* sysmon.c - the M without a P that watches the others.
  *
  * It retakes the P of an M that blocks in the kernel (declared by entersyscall, or
- * not: then /proc tells), wakes an M where Gs wait beside an idle P, takes the
- * signals of a process all of whose Ms sleep, gives back the memory of stacks that
- * are not used, prints schedtrace. It sleeps 20 us
- * while there is something to do, twice that after a while, up to 10 ms, and for
+ * not: then /proc tells), preempts Gs that run past their slice while others wait,
+ * wakes an M where Gs wait beside an idle P, takes the signals of the process while
+ * it sleeps (sigmask.c), gives back the memory of stacks that are not used, prints
+ * schedtrace. It sleeps 20 us while there is something to do, twice that after a
+ * while, up to 10 ms, never past the next timer that nobody else would run, and for
  * good while every P is idle. It calls no libc at all.
+ *
+ * The net, for what interposition cannot see, in this order:
+ *	1. an M that sleeps unseen loses its P and stays where it is;
+ *	2. a G to which that happens thrice in 100 ms becomes native (pless.c);
+ *	3. past UNSEEN_MAX such Ms, those longest in an untimed futex wait are freed:
+ *	   the kernel restarts that wait when the G runs again, and no other;
+ *	4. a G that cannot be preempted for 100 ms loses its P and becomes native.
+ * Without a readable /proc an M that does not tick for a slice counts as blocked.
  */
 #include "core/runtime.h"
 #include <errno.h>
 
 #define US 1000l
 #define MS 1000000l
-#define SLICE (10 * MS)
 #define BUSY (2 * MS) /* blocked Ms come in crowds: look closely for a while */
+#define LIBC (3 * MS) /* refusals in libc until it is allowed */
+#define REFUSED (100 * MS)
+#define UNSEEN_MAX (64 + 4 * READ_ONCE(sched.gomaxprocs))
 #define MEMBARRIER_PRIVATE_EXPEDITED 8
 #define MINDELAY 20u
 #define MAXDELAY 10000u
@@ -21,62 +32,126 @@
 #define F_DUPFD_CLOEXEC_ 1030
 #define O_RDONLY_CLOEXEC 02000000
 
+/* ---- what an M does in the kernel ------------------------------------------------- */
+
+/* Files that tell, best first: `syscall` names the call but cannot be opened once the
+ * process has changed its user; `stat` only tells whether it sleeps. */
+enum prockind { PROC_SYSCALL, PROC_STAT, PROC_NONE };
+
+static int openproc(int tid, const char *file)
+{
+	char path[64] = "/proc/self/task/", num[12];
+	char *d = path + sizeof("/proc/self/task/") - 1;
+	int n = 0;
+
+	do
+		num[n++] = (char)('0' + tid % 10);
+	while (tid /= 10);
+	while (n)
+		*d++ = num[--n];
+	while ((*d++ = *file++))
+		;
+	return (int)RAW(__NR_openat, -100, path, O_RDONLY_CLOEXEC);
+}
+
 void mopenproc(struct m *mp)
 {
-	char path[] = "/proc/self/task/0000000000/syscall";
-	char *d = path + sizeof("/proc/self/task/") - 1, *e = d + 10;
-	int tid = mp->tid, fd;
+	int fd = openproc(mp->tid, "/syscall");
 
-	/* digits right-aligned; /proc takes no leading zeros, so move the tail */
-	do
-		*--e = (char)('0' + tid % 10);
-	while (tid /= 10);
-	while ((*d++ = *e++))
-		;
-	fd = (int)RAW(__NR_openat, -100, path, O_RDONLY_CLOEXEC);
+	mp->prockind = PROC_SYSCALL;
+	if (fd < 0) {
+		fd = openproc(mp->tid, "/stat");
+		mp->prockind = PROC_STAT;
+	}
 	mp->procfd = -1;
-	if (fd < 0)
+	if (fd < 0) {
+		mp->prockind = PROC_NONE;
 		return;
+	}
 	mp->procfd = (int)RAW(__NR_fcntl, fd, F_DUPFD_CLOEXEC_, OWNFD);
 	RAW(__NR_close, fd);
 }
 
-/* mp sleeps in a system call. Acts as a full barrier towards mp: the kernel looked
- * at it under its run queue's lock while it was off the CPU. */
-bool msleeps(struct m *mp)
+/* The file's first bytes. 0: there is none. */
+static long readproc(struct m *mp, char *buf, long size)
 {
-	char buf[32];
 	long n;
-	int fd = mp->procfd;
 
-	if (fd < 0) {
+	if (mp->procfd < 0) {
 		mopenproc(mp); /* no descriptors were left, or they were closed */
 		if (mp->procfd < 0)
-			return false;
-		n = RAW(__NR_pread64, mp->procfd, buf, sizeof(buf), 0);
+			return 0;
+		n = RAW(__NR_pread64, mp->procfd, buf, size - 1, 0);
 		RAW(__NR_close, mp->procfd);
 		mp->procfd = -1;
 	} else {
-		n = RAW(__NR_pread64, fd, buf, sizeof(buf), 0);
+		n = RAW(__NR_pread64, mp->procfd, buf, size - 1, 0);
 		if (n == -EBADF)
 			mp->procfd = -1;
 	}
+	if (n < 0)
+		n = 0;
+	buf[n] = 0;
+	return n;
+}
+
+/* mp sleeps in a system call. Acts as a full barrier towards mp: the kernel looked
+ * at it under its run queue's lock while it was off the CPU. */
+static bool msleeps(struct m *mp)
+{
+	char buf[128];
+	long n = readproc(mp, buf, sizeof(buf));
+
+	if (n == 0)
+		return false;
 	/* "running", or the number of the call; -1 is a page fault */
-	return n > 0 && buf[0] >= '0' && buf[0] <= '9';
+	if (mp->prockind == PROC_SYSCALL)
+		return buf[0] >= '0' && buf[0] <= '9';
+	while (n > 0 && buf[n] != ')')
+		n--;
+	return buf[n + 2] == 'S'; /* pid (name) state */
+}
+
+/* mp may be in a futex wait without a timeout. Only `syscall` can say; with `stat`
+ * the entry finds out (preempt.c, infutex). */
+static bool mfutex(struct m *mp)
+{
+	char buf[128], *p = buf;
+	uint64_t arg[5] = { 0 };
+
+	if (readproc(mp, buf, sizeof(buf)) == 0)
+		return false;
+	if (mp->prockind == PROC_STAT)
+		return true;
+	/* 202 0xADDR 0xOP 0xVAL 0xTIMEOUT ... */
+	if (p[0] != '2' || p[1] != '0' || p[2] != '2' || p[3] != ' ')
+		return false;
+	p += 4;
+	for (int i = 0; i < 4; i++) {
+		for (p += 2; *p && *p != ' '; p++)
+			arg[i] = arg[i] * 16 +
+				 (uint64_t)(*p <= '9' ? *p - '0' :
+							*p - 'a' + 10);
+		if (*p)
+			p++;
+	}
+	return ((arg[1] & 0x7f) == 0 || (arg[1] & 0x7f) == 9) && arg[3] == 0;
 }
 
 /* A full barrier on every CPU that runs a thread of ours. False: the kernel has
  * none (before 4.14, or forbidden). */
-static bool barrierall(void)
+bool barrierall(void)
 {
 	return RAW(__NR_membarrier, MEMBARRIER_PRIVATE_EXPEDITED) == 0;
 }
 
-/* Take the P that pp's M holds, if that M sleeps in the kernel or, with hog, even if
- * it computes: it goes on without a P until its next slow path, as a native thread
- * would. The P taken, which may be another one by now, or NULL. sysmon, or who stops
- * the world. */
-static struct p *retake_locked(struct p *pp, bool hog)
+/* ---- taking Ps --------------------------------------------------------------------- */
+
+/* Take the P that pp's M holds, if that M sleeps in the kernel or, for other reasons
+ * than TAKEN_UNSEEN, even if it computes: it goes on without a P until its next slow
+ * path, as a native thread would. The P taken, which may be another one by now, or
+ * NULL. sysmon, or who stops the world. */
+static struct p *retake_locked(struct p *pp, enum takenwhy why)
 {
 	struct m *mp = READ_ONCE(pp->m);
 	uint32_t was;
@@ -89,38 +164,75 @@ static struct p *retake_locked(struct p *pp, bool hog)
 		return NULL;
 	if (!cas(&mp->pstate, was, PS_RETAKING))
 		return NULL;
+	mp->takenwhy = was == PS_SYSCALL ? TAKEN_DECLARED : why;
 	/* see "THE M'S P" in runtime.h; with PS_SYSCALL it need not sleep: it
 	 * cannot use its P before it has won the CAS against us */
 	old = was == PS_SYSCALL ? mp->oldp : mp->p;
-	if (old && (was == PS_SYSCALL || msleeps(mp) || (hog && barrierall())) &&
+	if (old && mp->takenwhy == TAKEN_UNSEEN) {
+		/* before the CAS: takenback counts it down */
+		xadd(&sched.ntaken, 1);
+		mp->takenat = nanotime();
+	}
+	if (old &&
+	    (was == PS_SYSCALL || msleeps(mp) ||
+	     (why != TAKEN_UNSEEN && barrierall())) &&
 	    READ_ONCE(mp->locks) == 0 &&
 	    cas(&mp->pstate, PS_RETAKING, PS_TAKEN))
 		return old;
+	if (old && mp->takenwhy == TAKEN_UNSEEN)
+		xadd(&sched.ntaken, -1);
 	cas(&mp->pstate, PS_RETAKING, was);
 	return NULL;
 }
 
 /* One at a time: two could take turns at the same RETAKING. */
-struct p *retake(struct p *pp, bool hog)
+struct p *retake(struct p *pp, enum takenwhy why)
 {
 	struct p *old;
 
 	lock(&sched.retakelock);
-	old = retake_locked(pp, hog);
+	old = retake_locked(pp, why);
 	unlock(&sched.retakelock);
 	return old;
 }
 
+/* Too many Ms sleep unseen: free those that have slept longest. */
+static void freeunseen(void)
+{
+	int64_t after = 0;
+
+	for (uint32_t n = READ_ONCE(sched.ntaken); n > UNSEEN_MAX; n--) {
+		struct m *oldest = NULL;
+
+		for (struct m *mp = load_acquire(&sched.allm); mp;
+		     mp = mp->alllink)
+			if (READ_ONCE(mp->pstate) == PS_TAKEN &&
+			    mp->takenwhy == TAKEN_UNSEEN &&
+			    mp->takenat > after &&
+			    (!oldest || mp->takenat < oldest->takenat))
+				oldest = mp;
+		if (!oldest)
+			return;
+		after = oldest->takenat;
+		if (READ_ONCE(oldest->locks) == 0 && mfutex(oldest)) {
+			WRITE_ONCE(oldest->preempt, PREEMPT_FREE);
+			sigpoke(oldest, SIGPREEMPT);
+		}
+	}
+}
+
+/* ---- preemption -------------------------------------------------------------------- */
+
 /* What a P taken from an M could be used for. */
 struct demand {
-	bool sleeper; /* worth taking it from an M that sleeps */
-	bool hog;     /* from one that computes, after its slice */
+	bool sleeper;  /* worth taking it from an M that sleeps */
+	int64_t slice; /* from one that computes, after so long; 0: no */
 };
 
 /* With an idle P or a spinning M nothing needs taking: they steal. */
 static struct demand demand(int64_t now)
 {
-	struct demand d = { false, false };
+	struct demand d = { false, 0 };
 	bool work = READ_ONCE(sched.runqsize) != 0;
 	int64_t when = timersearliest();
 
@@ -129,8 +241,48 @@ static struct demand demand(int64_t now)
 	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs) && !work; i++)
 		work = !runqempty(load_acquire(&allp[i]));
 	d.sleeper = work || when != NEVER;
-	d.hog = work || when <= now;
+	if (work)
+		d.slice = options.slice * US;
+	if (when <= now && (!d.slice || d.slice > MS))
+		d.slice = MS; /* nobody runs that timer */
 	return d;
+}
+
+/* pp's M has run the same G for `ran` ns and others wait. True: it was asked to give
+ * it up; false: it refuses for too long. */
+static bool preemptone(struct p *pp, int64_t ran, int64_t slice)
+{
+	struct m *mp = READ_ONCE(pp->m);
+
+	WRITE_ONCE(pp->preempt, true);
+	if (ran - slice > REFUSED)
+		return false;
+	if (mp && READ_ONCE(mp->pstate) == PS_HELD) {
+		WRITE_ONCE(mp->preempt, ran - slice > LIBC ? PREEMPT_LIBC :
+							     PREEMPT_SLICE);
+		sigpoke(mp, SIGPREEMPT);
+	}
+	return true;
+}
+
+/* pp does not tick and is wanted: take it, or ask for it. True: something was done. */
+static bool want(struct p *pp, int64_t now, const struct demand *d)
+{
+	int64_t ran = now - pp->sysmonwhen;
+	struct p *old = retake(pp, TAKEN_UNSEEN);
+	struct m *mp = READ_ONCE(pp->m);
+
+	if (!old && d->slice && ran > d->slice) {
+		if (mp && mp->prockind == PROC_NONE && ran > 10 * MS)
+			old = retake(pp, TAKEN_STW); /* no /proc: assume it */
+		else if (!preemptone(pp, ran, d->slice))
+			old = retake(pp, TAKEN_REFUSED);
+	}
+	if (!old)
+		return false;
+	pp->sysmonwhen = now;
+	handoffp(old);
+	return true;
 }
 
 /* One look at every P. True: something was done. */
@@ -141,7 +293,6 @@ static bool watch(int64_t now)
 
 	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs); i++) {
 		struct p *pp = load_acquire(&allp[i]);
-		bool hog;
 		uint32_t tick;
 
 		if (READ_ONCE(pp->status) != Prunning)
@@ -153,19 +304,10 @@ static bool watch(int64_t now)
 			pp->sysmonwhen = now;
 			continue;
 		}
-		hog = d.hog && now - pp->sysmonwhen > SLICE;
-		if (hog)
-			WRITE_ONCE(pp->preempt, true);
-		if (d.sleeper || hog) {
-			struct p *old = retake(pp, hog);
-
-			if (old) {
-				pp->sysmonwhen = now;
-				handoffp(old);
-				d = demand(now);
-				did = true;
-				continue;
-			}
+		if ((d.sleeper || d.slice) && want(pp, now, &d)) {
+			d = demand(now);
+			did = true;
+			continue;
 		}
 		/* its G goes on, others wait and a P is idle: see goready */
 		if (!runqempty(pp) && READ_ONCE(sched.npidle) &&
@@ -173,6 +315,10 @@ static bool watch(int64_t now)
 			wakep();
 			did = true;
 		}
+	}
+	if (READ_ONCE(sched.ntaken) > UNSEEN_MAX) {
+		freeunseen();
+		did = true;
 	}
 	return did;
 }
@@ -189,7 +335,8 @@ static void duetimers(int64_t now)
 static uint32_t affinity(void)
 {
 	static uint64_t mask[128];
-	long n = RAW(__NR_sched_getaffinity, RAW(__NR_getpid), sizeof(mask),
+	/* sysmon's own, which no thread of the program can change alone */
+	long n = RAW(__NR_sched_getaffinity, sched.sysmontid, sizeof(mask),
 		     mask);
 	uint32_t cpus = 0;
 
@@ -281,12 +428,15 @@ static void trace(int64_t now)
 	schedtraceline(now);
 }
 
-/* A signal's handler has run here, for want of a thread that was awake. It would
- * have interrupted the main thread, were it asleep in the kernel. */
-static void interruptmain(int err)
+/* ---- its own life --------------------------------------------------------------------- */
+
+/* End sysmon's sleep, or its next. Any thread. */
+void sysmonwake(void)
 {
-	if (err == -EINTR)
-		ginterrupt(sched.maing, -EINTR, false);
+	struct m to = { .tid = sched.sysmontid };
+
+	sched.sysmonwait = 0;
+	sigpoke(&to, SIGPREEMPT);
 }
 
 /* Every P is idle: sleep until one is not. */
@@ -299,17 +449,27 @@ static void deepsleep(struct m *mp)
 	}
 	sched.sysmonwait = 1;
 	unlock(&sched.lock);
-	sigreceiver(mp);
-	if (load_acquire(&sched.sysmonnote.key) == 0) /* with notewakeup */
-		interruptmain(futexsleep(
-			&sched.sysmonnote.key, 0,
-			options.schedtrace ?
-				nanotime() + options.schedtrace * MS :
-				NEVER));
-	WRITE_ONCE(sched.sysmonnote.key, 0);
+	sigreceive(mp, options.schedtrace ?
+			       nanotime() + options.schedtrace * MS :
+			       NEVER);
 	lock(&sched.lock);
 	sched.sysmonwait = 0;
 	unlock(&sched.lock);
+}
+
+/* When to look next: `delay` from now, sooner if a G that computes must be preempted
+ * by then, or a timer is due that it keeps from running. */
+static int64_t nextlook(int64_t now, int64_t delay)
+{
+	int64_t when = timersearliest(), slice = options.slice * US / 4;
+
+	if (READ_ONCE(sched.npidle))
+		return now + delay;
+	if (delay > slice)
+		delay = slice;
+	if (when < now + delay && delay > MS / 4)
+		delay = when <= now ? MS / 4 : when - now + MS / 4;
+	return now + delay;
 }
 
 void sysmon(void *arg)
@@ -319,8 +479,9 @@ void sysmon(void *arg)
 	int64_t busy = 0; /* when something was last done */
 
 	mp->pstate = PS_FOREIGN;
-	mp->tid = gettid_raw();
-	mp->sigmask = ~0ul;
+	mp->tid = sched.sysmontid = gettid_raw();
+	mp->sigmask = MASK_ALL;
+	mp->nosig = true;
 	mp->curg = mp->g0;
 	mp->g0->foreign = true;
 	mp->g0->sched.m = mp;
@@ -333,8 +494,7 @@ void sysmon(void *arg)
 		    READ_ONCE(sched.npidle) == READ_ONCE(sched.gomaxprocs))
 			deepsleep(mp);
 		else
-			interruptmain(usleep_raw(delay));
-		sigreceiver(mp);
+			sigreceive(mp, nextlook(nanotime(), delay * US));
 		now = nanotime();
 		if (watch(now))
 			busy = now;

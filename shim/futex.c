@@ -1,4 +1,5 @@
-/* futex.c - libc's syscall(): futexes are our wait queues, the rest is the kernel's.
+/* futex.c - libc's syscall(): futexes are our wait queues, thread numbers ours; the rest
+ * is the kernel's.
  *
  * Rust's std, GLib, libstdc++, nsync and other run-times wait by syscall(SYS_futex).
  * A private futex is a wait at its address, compared under the queue's lock. With the
@@ -123,10 +124,11 @@ static int futexwait(uint32_t *word, uint32_t val, int64_t deadline,
 			      .check = equal,
 			      .arg = &c };
 
-	int r = semawait(&w);
+	int r;
 
-	if (r == -EINTR)
-		sigpoint();
+	do
+		r = semawait(&w);
+	while (r == -EINTR && deadline == NEVER && gsigrestarts());
 	/* no cancellation point: to the caller it is a spurious wake-up */
 	return r == -ECANCELED ? 0 : r;
 }
@@ -240,7 +242,10 @@ EXPORT long syscall(long n, ...)
 	for (int i = 0; i < 6; i++)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
-	if (n == SYS_futex && schedstarted &&
+	if (n != SYS_futex && schedstarted && self.gp &&
+	    (r = tidcall(n, a)) != -ENOSYS)
+		return r < 0 ? ret_errno((int)r) : r;
+	if (n == SYS_futex && schedstarted && !self.vforked &&
 	    isours(a, __builtin_return_address(0))) {
 		int e = errno;
 

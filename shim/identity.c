@@ -38,7 +38,6 @@
 #define TCB_POINTER_GUARD 0x30
 #define TCB_FEATURE_1 0x48
 
-#define TIDBASE 0x20000000u /* > pid_max, < FUTEX_TID_MASK */
 #define RSEQ_SIG 0x53053053
 #define RSEQ_LEN 32
 #define RSEQ_FAILED (-2) /* RSEQ_CPU_ID_REGISTRATION_FAILED */
@@ -91,7 +90,6 @@ static struct module {
 static int nmodules;
 static size_t scanned; /* generation at the last scan */
 static int modlock;
-static uint32_t tidgen;
 
 #define FIELD(fs, off, type) (*(type *)((fs) + (off)))
 
@@ -415,9 +413,9 @@ uintptr_t identity_new(uintptr_t lo, uintptr_t *hi)
 	FIELD(pd, TCB_POINTER_GUARD, uintptr_t) =
 		FIELD(me, TCB_POINTER_GUARD, uintptr_t);
 	setfields(pd);
-	/* unique and constant: recursive locks in libc compare it */
-	FIELD(pd, at.tid, uint32_t) =
-		TIDBASE + __atomic_add_fetch(&tidgen, 1, __ATOMIC_RELAXED);
+	/* a G's own follows (identity_number); this is m0's g0's, which runs on
+	 * the process's first kernel thread: setuid and kin must find that */
+	FIELD(pd, at.tid, int) = getpid();
 	/* empty robust list: prev before the head, as glibc has it */
 	FIELD(pd, at.robust - 8, uintptr_t) = head;
 	FIELD(head, 0, uintptr_t) = head;
@@ -432,6 +430,16 @@ uintptr_t identity_new(uintptr_t lo, uintptr_t *hi)
 	linklist((struct list *)(pd + at.list));
 	*hi = low & -64ul;
 	return pd;
+}
+
+void identity_number(uintptr_t fs, uint32_t tid)
+{
+	FIELD(fs, at.tid, uint32_t) = tid;
+}
+
+int identity_tid(uintptr_t fs)
+{
+	return FIELD(fs, at.tid, int);
 }
 
 /* A module's dynamic TLS of the last thread: the next gets its own, when it asks. */

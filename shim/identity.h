@@ -12,6 +12,9 @@ const char *identitynames(void);
 const char *identityinit(void);
 uintptr_t identity_new(uintptr_t lo, uintptr_t *hi);
 void identity_reset(uintptr_t fs);
+/* The thread's number: unique and constant, recursive locks in libc compare it. */
+void identity_number(uintptr_t fs, uint32_t tid);
+int identity_tid(uintptr_t fs);
 void identity_mstate(uintptr_t from, uintptr_t to);
 /* In a fork child: the rseq area of the kernel thread that forked is dropped. */
 void identity_fork(uintptr_t mtp);

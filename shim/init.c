@@ -8,6 +8,7 @@
 #include "shim/shim.h"
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,16 +109,17 @@ __attribute__((constructor)) static void shiminit(void)
 __attribute__((destructor)) static void report(void)
 {
 	char line[160];
-	uint64_t gs;
+	uint64_t gs, preempts;
 	uint32_t ms, ps;
 
 	if (!options.verbose || !schedstarted)
 		return;
-	schedcounts(&gs, &ms, &ps);
+	schedcounts(&gs, &ms, &ps, &preempts);
 	snprintf(line, sizeof(line),
 		 "gmp_shim: %d: %lu threads ran as Gs on %u kernel threads "
-		 "(MAXPROCS=%u)\n",
-		 (int)getpid(), (unsigned long)gs, ms, ps);
+		 "(MAXPROCS=%u), %lu preemptions\n",
+		 (int)getpid(), (unsigned long)gs, ms, ps,
+		 (unsigned long)preempts);
 	REAL(syscall)(SYS_write, reportfd >= 0 ? reportfd : 2, line,
 		      strlen(line));
 }
@@ -135,6 +137,37 @@ static void stackdefault(void)
 		pthread_attr_destroy(&attr);
 	}
 	options.stack = (int64_t)size;
+}
+
+static int refuserange(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	uintptr_t *who = arg; /* an address in it; then: refuse it always */
+
+	(void)size;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+		uintptr_t lo = info->dlpi_addr + ph->p_vaddr;
+
+		if (ph->p_type == PT_LOAD && (ph->p_flags & PF_X) &&
+		    who[0] >= lo && who[0] < lo + ph->p_memsz) {
+			gpreemptrefuse(lo, lo + ph->p_memsz, who[1]);
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* Where a G must not be preempted: here, in the loader, and at first in libc. */
+static void refuseranges(void)
+{
+	uintptr_t who[3][2] = {
+		{ (uintptr_t)refuserange, true },
+		{ (uintptr_t)dlsym(RTLD_DEFAULT, "__tls_get_addr"), true },
+		{ (uintptr_t)REAL(pthread_create), false },
+	};
+
+	for (int i = 0; i < 3; i++)
+		dl_iterate_phdr(refuserange, who[i]);
 }
 
 bool shimstart(void)
@@ -155,6 +188,9 @@ bool shimstart(void)
 	corehooks.identity_new = identity_new;
 	corehooks.identity_reset = identity_reset;
 	corehooks.mstate_move = identity_mstate;
+	corehooks.attention = schedapply;
+	corehooks.sigframe = getauxval(AT_MINSIGSTKSZ);
+	refuseranges();
 	if (!schedfsgsbase((getauxval(AT_HWCAP2) & FSGSBASE) != 0))
 		print("gmp_shim: this kernel has no FSGSBASE: switches use "
 		      "arch_prctl and are slower\n");
@@ -165,22 +201,32 @@ bool shimstart(void)
 	}
 	refused = false;
 	if (options.verbose) {
-		uint64_t gs;
+		uint64_t gs, preempts;
 		uint32_t ms, ps;
 
-		schedcounts(&gs, &ms, &ps);
+		schedcounts(&gs, &ms, &ps, &preempts);
 		print("gmp_shim: %d: threads are Gs from here on: %u Ps, "
 		      "stacks of %ld KiB\n",
 		      (int)getpid(), ps, (long)options.stack >> 10);
 	}
 	self.gp = getg();
 	self.id = gid(self.gp);
+	setxidwrap();
 	return true;
 }
 
 uint32_t threadid_slow(void)
 {
 	return self.id = gid(getg());
+}
+
+int64_t deadlinein(const struct timespec *ts)
+{
+	int64_t d = ts->tv_sec > INT64_MAX / 1000000000 / 2 ?
+			    NEVER / 2 :
+			    ts->tv_sec * 1000000000l + ts->tv_nsec;
+
+	return d + clocknow();
 }
 
 int deadlineof(clockid_t clock, const struct timespec *ts, int64_t *deadline)

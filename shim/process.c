@@ -1,13 +1,20 @@
-/* process.c - what a fork child does before anybody else in it.
+/* process.c - children: fork, vfork, and what libc makes of them.
  *
  * The real fork runs with the world running and no lock of ours held, as natively
  * the other threads are simply gone in the child. The caller goes on there with its
  * G's identity as the process's only thread, without a scheduler, until it creates a
  * thread. The application's own child handlers already lock and wake, so ours must
  * be the first: glibc runs them in the order of registration, hence the wrapper.
+ *
+ * The child of a vfork runs in the parent's memory, on this thread, until it execs:
+ * self.vforked makes every wrapper that keeps a record (actions, masks, queues) the
+ * plain call meanwhile. The P is given away: the kernel thread waits for the child.
  */
 #include "shim/identity.h"
 #include "shim/shim.h"
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 extern void *__dso_handle __attribute__((visibility("hidden")));
 
@@ -21,6 +28,7 @@ static void child(void)
 		schedfork();
 		threadcount = 1;
 		self.wired = 0;
+		self.schedwired = false;
 	}
 	errno = e;
 }
@@ -41,4 +49,121 @@ EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void),
 {
 	shimatfork();
 	return REAL(__register_atfork)(prepare, parent, childfn, dso);
+}
+
+/* ---- vfork ------------------------------------------------------------------------- */
+
+__attribute__((used)) static void vforkbegin(void)
+{
+	if (!ong())
+		return;
+	entersyscallblock();
+	self.vforked = true;
+}
+
+/* In the parent, with what the system call returned. */
+__attribute__((used)) static pid_t vforkend(long r)
+{
+	if (self.vforked) {
+		self.vforked = false;
+		exitsyscall();
+	}
+	return ret_errno((int)r);
+}
+
+/* The child returns first, on this stack: the return address waits in a register,
+ * which the child has its own copy of. */
+__asm__(".text\n\t"
+	".globl vfork\n\t"
+	".type vfork, @function\n"
+	"vfork:\n\t"
+	".cfi_startproc\n\t"
+	"subq $8, %rsp\n\t"
+	".cfi_adjust_cfa_offset 8\n\t"
+	"call vforkbegin\n\t"
+	"addq $8, %rsp\n\t"
+	".cfi_adjust_cfa_offset -8\n\t"
+	"popq %rdi\n\t"
+	".cfi_adjust_cfa_offset -8\n\t"
+	".cfi_register %rip, %rdi\n\t"
+	"movl $58, %eax\n\t" /* SYS_vfork */
+	"syscall\n\t"
+	"pushq %rdi\n\t"
+	".cfi_adjust_cfa_offset 8\n\t"
+	".cfi_rel_offset %rip, 0\n\t"
+	"testq %rax, %rax\n\t"
+	"jz 1f\n\t"
+	"movq %rax, %rdi\n\t"
+	"subq $8, %rsp\n\t"
+	".cfi_adjust_cfa_offset 8\n\t"
+	"call vforkend\n\t"
+	"addq $8, %rsp\n\t"
+	".cfi_adjust_cfa_offset -8\n"
+	"1:\tret\n\t"
+	".cfi_endproc\n\t"
+	".size vfork, .-vfork\n\t"
+	".globl __vfork\n\t"
+	".set __vfork, vfork");
+
+/* ---- libc's own uses of it --------------------------------------------------------- */
+
+EXPORT int system(const char *command)
+{
+	NATIVELY(system, command);
+	int r;
+
+	entersyscall();
+	r = REAL(system)(command);
+	exitsyscall();
+	return r;
+}
+
+EXPORT FILE *popen(const char *command, const char *mode)
+{
+	NATIVELY(popen, command, mode);
+	FILE *r;
+
+	entersyscall();
+	r = REAL(popen)(command, mode);
+	exitsyscall();
+	return r;
+}
+
+EXPORT int pclose(FILE *f)
+{
+	NATIVELY(pclose, f);
+	int r;
+
+	entersyscall();
+	r = REAL(pclose)(f);
+	exitsyscall();
+	return r;
+}
+
+EXPORT int posix_spawn(pid_t *restrict pid, const char *restrict path,
+		       const posix_spawn_file_actions_t *actions,
+		       const posix_spawnattr_t *restrict attr,
+		       char *const argv[restrict], char *const envp[restrict])
+{
+	NATIVELY(posix_spawn, pid, path, actions, attr, argv, envp);
+	int r;
+
+	entersyscall();
+	r = REAL(posix_spawn)(pid, path, actions, attr, argv, envp);
+	exitsyscall();
+	return r;
+}
+
+EXPORT int posix_spawnp(pid_t *pid, const char *file,
+			const posix_spawn_file_actions_t *actions,
+			const posix_spawnattr_t *attr, char *const argv[],
+			char *const envp[])
+{
+	NATIVELY(posix_spawnp, pid, file, actions, attr, argv, envp);
+	int r;
+
+	entersyscall();
+	r = REAL(posix_spawnp)(pid, file, actions, attr, argv, envp);
+	exitsyscall();
+	return r;
 }

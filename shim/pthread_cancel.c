@@ -19,8 +19,6 @@ int waitinterruptible(const struct semawait *w, struct thread **release)
 {
 	int r = semawait(w);
 
-	if (r == -EINTR)
-		sigpoint();
 	if (r == -ECANCELED && release && cancelpending()) {
 		*release = NULL; /* we do not come back */
 		cancelpoint();
@@ -49,6 +47,6 @@ EXPORT int pthread_cancel(pthread_t pt)
 	__atomic_fetch_or(identity_cancel((uintptr_t)pt), CANCELED,
 			  __ATOMIC_SEQ_CST); /* before its wait is ended */
 	if (t != &self)
-		ginterrupt(t->gp, -ECANCELED, true);
+		gcancelwait(t->gp);
 	return 0;
 }

@@ -77,8 +77,6 @@ static int waituntil(struct cond_ *c, pthread_mutex_t *mutex, int64_t deadline)
 	r = semawait(&w);
 	if (r < 0) /* we took ourselves off the queue */
 		__atomic_fetch_sub(&c->nwait, 1, __ATOMIC_SEQ_CST);
-	if (r == -EINTR)
-		sigpoint();
 	e = relock(mutex);
 	if (r == -ECANCELED)
 		cancelpoint(); /* with the mutex held, as POSIX has it */

@@ -71,6 +71,7 @@ _Noreturn static void exitthread(void)
 		identity_unwire(m);
 		gounwire();
 	}
+	schedrelease();
 	if (!schedstarted || __atomic_sub_fetch(&threadcount, 1,
 						__ATOMIC_ACQ_REL) == 0)
 		exit(0);
@@ -102,6 +103,7 @@ static void threadmain(void)
 	if (!__sigsetjmp(&u.jmp, 0)) {
 		__pthread_register_cancel(&u.buf);
 		t->ret = PTHREAD_CANCELED; /* unless somebody says otherwise */
+		schedapply();
 		t->ret = t->fn(t->arg);
 	}
 	exitthread();
@@ -247,6 +249,7 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 	t = threadof((pthread_t)gtp(gp));
 	t->gp = gp;
 	t->id = gid(gp);
+	identity_number(gtp(gp), TIDBASE + gid(gp));
 	t->fn = fn;
 	t->arg = arg;
 	t->state = w.detached == PTHREAD_CREATE_DETACHED ? DETACHED : JOINABLE;

@@ -196,9 +196,8 @@ bool mutex_owned(pthread_mutex_t *mutex)
 /* A libc mutex whose owner is known by kernel thread: the G is wired from before it
  * has the lock until it has given it back. self.wired counts, also before there are
  * Gs; a thread that is no G needs nothing. */
-static void wire(void)
+static void wire(bool first)
 {
-	bool first = !gwired();
 	int tid = gowire();
 
 	if (first)
@@ -217,7 +216,7 @@ static void unwire(void)
 void mutex_wireheld(void)
 {
 	for (uint32_t i = 0; i < self.wired; i++)
-		wire();
+		wire(i == 0);
 }
 
 static void lockbegin(bool wires)
@@ -225,7 +224,7 @@ static void lockbegin(bool wires)
 	if (!wires)
 		entersyscall();
 	else if (schedstarted && self.gp)
-		wire();
+		wire(self.wired == 0);
 	self.wired += wires;
 }
 

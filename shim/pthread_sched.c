@@ -1,8 +1,11 @@
 /* pthread_sched.c - yielding, and what a thread has of name, clock and scheduling.
  *
- * Names, affinity and scheduling parameters of a G are kept, reported and inherited;
- * they do not change the kernel thread that happens to run it. The main thread's name
- * is the process's, too.
+ * Names, affinity, nice value and scheduling parameters of a thread are in its record,
+ * which all of these functions get and set, by thread or by number. A thread whose
+ * policy is a real-time one, whose nice value is its own or whose CPUs are not the
+ * process's is wired: schedapply, on the thread itself, keeps it on one kernel thread
+ * and gives that thread the same. The process's CPUs are those of sysmon's thread.
+ * The main thread's name is the process's, too.
  */
 #include "shim/shim.h"
 #include <fcntl.h>
@@ -10,12 +13,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 EXPORT int sched_yield(void)
 {
 	NATIVELY(sched_yield);
-	if (!schedstarted)
+	if (!schedstarted || self.vforked)
 		return REAL(sched_yield)();
 	goyield();
 	return 0;
@@ -121,35 +125,195 @@ EXPORT int pthread_getcpuclockid(pthread_t pt, clockid_t *clock)
 	return 0;
 }
 
+/* ---- policy, CPUs, nice value ------------------------------------------------------- */
+
+static long processcpus(size_t size, cpu_set_t *cpus)
+{
+	return REAL(syscall)(SYS_sched_getaffinity, gsysmontid(), size, cpus);
+}
+
+static bool rt(const struct thread *t)
+{
+	return t->policy == SCHED_FIFO || t->policy == SCHED_RR;
+}
+
+static bool owncpus(const struct thread *t)
+{
+	cpu_set_t may, want;
+
+	if (!t->hasaffinity)
+		return false;
+	CPU_ZERO(&may);
+	processcpus(sizeof(may), &may);
+	CPU_AND(&want, &may, &t->affinity);
+	return !CPU_EQUAL(&want, &may);
+}
+
+/* The kernel thread under the caller gets what the caller has. 0 or E. */
+static int apply(void)
+{
+	struct sched_param sp = { .sched_priority = self.priority };
+	cpu_set_t cpus = self.affinity;
+	int e = 0;
+
+	if (!owncpus(&self)) {
+		CPU_ZERO(&cpus);
+		processcpus(sizeof(cpus), &cpus);
+	}
+	if (REAL(syscall)(SYS_sched_setaffinity, 0, sizeof(cpus), &cpus) ||
+	    REAL(syscall)(SYS_sched_setscheduler, 0, self.policy, &sp) ||
+	    (self.hasnice &&
+	     REAL(syscall)(SYS_setpriority, PRIO_PROCESS, 0, self.nice)))
+		e = errno;
+	return e;
+}
+
+void schedrelease(void)
+{
+	struct sched_param sp = { .sched_priority = 0 };
+	cpu_set_t cpus;
+
+	if (!self.schedwired)
+		return;
+	CPU_ZERO(&cpus);
+	processcpus(sizeof(cpus), &cpus);
+	REAL(syscall)(SYS_sched_setscheduler, 0, SCHED_OTHER, &sp);
+	REAL(syscall)(SYS_sched_setaffinity, 0, sizeof(cpus), &cpus);
+	if (self.hasnice)
+		REAL(syscall)(SYS_setpriority, PRIO_PROCESS, 0,
+			      REAL(getpriority)(PRIO_PROCESS, gsysmontid()));
+	self.schedwired = false;
+	gounwire();
+}
+
+/* Wire the caller if it must be, or set it free. 0 or E. */
+static int wireself(void)
+{
+	if (!rt(&self) && !owncpus(&self) && !self.hasnice) {
+		schedrelease();
+		return 0;
+	}
+	if (!self.schedwired) {
+		self.schedwired = true;
+		gowire();
+	}
+	return apply();
+}
+
+void schedapply(void)
+{
+	int e = errno;
+
+	wireself();
+	errno = e;
+}
+
+/* t's record has changed: 0, or E and the record as it was. */
+static int changed(struct thread *t, const struct thread *was)
+{
+	int e = errno, r = 0;
+
+	if (t != &self) {
+		gattention(t->gp); /* it does so itself */
+		return 0;
+	}
+	r = wireself();
+	if (r) {
+		self.policy = was->policy;
+		self.priority = was->priority;
+		self.affinity = was->affinity;
+		self.hasaffinity = was->hasaffinity;
+		self.hasnice = was->hasnice;
+		self.nice = was->nice;
+		wireself();
+	}
+	errno = e;
+	return r;
+}
+
+/* The thread that a number in these calls means; NULL: the kernel's business. */
+static struct thread *named(int tid)
+{
+	if (!schedstarted || !self.gp || self.vforked)
+		return NULL;
+	if (tid == 0)
+		return &self;
+	return istid(tid) ? threadoftid(tid) : NULL;
+}
+
+/* A number of ours whose thread is gone. */
+static bool gone(int tid)
+{
+	return tid >= (int)TIDBASE && istid(tid);
+}
+
+/* 0 or E; *n is what the system call returns. */
+static int getcpus(struct thread *t, size_t size, cpu_set_t *cpus, long *n)
+{
+	int e = errno, r = 0;
+
+	*n = processcpus(size, cpus);
+	if (*n < 0)
+		r = errno;
+	errno = e;
+	if (r == 0 && t->hasaffinity)
+		memcpy(cpus, &t->affinity,
+		       (size_t)*n < sizeof(t->affinity) ? (size_t)*n :
+							  sizeof(t->affinity));
+	return r;
+}
+
+static int setcpus(struct thread *t, size_t size, const cpu_set_t *cpus)
+{
+	struct thread was = *t;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	memcpy(&set, cpus, size < sizeof(set) ? size : sizeof(set));
+	if (!cpusexist(&set))
+		return EINVAL;
+	processcpus(sizeof(t->affinity), &t->affinity);
+	CPU_AND(&t->affinity, &t->affinity, &set);
+	t->hasaffinity = true;
+	return changed(t, &was);
+}
+
 EXPORT int pthread_getaffinity_np(pthread_t pt, size_t size, cpu_set_t *cpus)
 {
 	NATIVELY(pthread_getaffinity_np, pt, size, cpus);
-	struct thread *t = threadof(pt);
 	long n;
-	int e = errno, r = 0;
+	int r;
 
 	if (!isg(pt))
 		return REAL(pthread_getaffinity_np)(pt, size, cpus);
-	if (t->hasaffinity) {
-		memset(cpus, 0, size);
-		memcpy(cpus, &t->affinity,
-		       size < sizeof(t->affinity) ? size : sizeof(t->affinity));
-		return 0;
-	}
-	n = REAL(syscall)(SYS_sched_getaffinity, getpid(), size, cpus);
-	if (n < 0)
-		r = errno;
-	else
+	r = getcpus(threadof(pt), size, cpus, &n);
+	if (r == 0)
 		memset((char *)cpus + n, 0, size - (size_t)n);
-	errno = e;
 	return r;
+}
+
+EXPORT int sched_getaffinity(pid_t tid, size_t size, cpu_set_t *cpus)
+{
+	NATIVELY(sched_getaffinity, tid, size, cpus);
+	struct thread *t = named(tid);
+	long n;
+	int r;
+
+	if (!t)
+		return gone(tid) ? ret_errno(-ESRCH) :
+				   REAL(sched_getaffinity)(tid, size, cpus);
+	r = getcpus(t, size, cpus, &n);
+	if (r == 0)
+		memset((char *)cpus + n, 0, size - (size_t)n);
+	return ret_errno(-r);
 }
 
 bool cpusexist(const cpu_set_t *cpus)
 {
 	cpu_set_t may;
 
-	if (sched_getaffinity(getpid(), sizeof(may), &may) != 0)
+	CPU_ZERO(&may);
+	if (processcpus(sizeof(may), &may) < 0)
 		return true;
 	CPU_AND(&may, &may, cpus);
 	return CPU_COUNT(&may) != 0;
@@ -159,24 +323,26 @@ EXPORT int pthread_setaffinity_np(pthread_t pt, size_t size,
 				  const cpu_set_t *cpus)
 {
 	NATIVELY(pthread_setaffinity_np, pt, size, cpus);
-	struct thread *t = threadof(pt);
-	cpu_set_t set;
-
 	if (!isg(pt))
 		return REAL(pthread_setaffinity_np)(pt, size, cpus);
-	CPU_ZERO(&set);
-	memcpy(&set, cpus, size < sizeof(set) ? size : sizeof(set));
-	if (!cpusexist(&set))
-		return EINVAL;
-	t->affinity = set;
-	t->hasaffinity = true;
-	return 0;
+	return setcpus(threadof(pt), size, cpus);
+}
+
+EXPORT int sched_setaffinity(pid_t tid, size_t size, const cpu_set_t *cpus)
+{
+	NATIVELY(sched_setaffinity, tid, size, cpus);
+	struct thread *t = named(tid);
+
+	if (!t)
+		return gone(tid) ? ret_errno(-ESRCH) :
+				   REAL(sched_setaffinity)(tid, size, cpus);
+	return ret_errno(-setcpus(t, size, cpus));
 }
 
 static int badparam(int policy, int priority)
 {
-	int lo = sched_get_priority_min(policy);
-	int hi = sched_get_priority_max(policy);
+	int lo = sched_get_priority_min(policy & ~SCHED_RESET_ON_FORK);
+	int hi = sched_get_priority_max(policy & ~SCHED_RESET_ON_FORK);
 
 	if (lo < 0 || priority < lo || priority > hi)
 		return EINVAL;
@@ -185,22 +351,125 @@ static int badparam(int policy, int priority)
 	return 0;
 }
 
-EXPORT int pthread_setschedparam(pthread_t pt, int policy,
-				 const struct sched_param *param)
+static int setparam(struct thread *t, int policy, int priority)
 {
-	NATIVELY(pthread_setschedparam, pt, policy, param);
-	struct thread *t = threadof(pt);
-	int e = errno, r;
+	struct thread was = *t;
+	int e = errno, r = badparam(policy, priority);
 
-	if (!isg(pt))
-		return REAL(pthread_setschedparam)(pt, policy, param);
-	r = badparam(policy, param->sched_priority);
 	errno = e;
 	if (r)
 		return r;
 	t->policy = policy;
-	t->priority = param->sched_priority;
+	t->priority = priority;
+	return changed(t, &was);
+}
+
+EXPORT int pthread_setschedparam(pthread_t pt, int policy,
+				 const struct sched_param *param)
+{
+	NATIVELY(pthread_setschedparam, pt, policy, param);
+	if (!isg(pt))
+		return REAL(pthread_setschedparam)(pt, policy, param);
+	return setparam(threadof(pt), policy, param->sched_priority);
+}
+
+EXPORT int sched_setscheduler(pid_t tid, int policy,
+			      const struct sched_param *param)
+{
+	NATIVELY(sched_setscheduler, tid, policy, param);
+	struct thread *t = named(tid);
+
+	if (!t)
+		return gone(tid) ? ret_errno(-ESRCH) :
+				   REAL(sched_setscheduler)(tid, policy, param);
+	return ret_errno(-setparam(t, policy, param->sched_priority));
+}
+ALIAS_OF(__sched_setscheduler, sched_setscheduler);
+
+EXPORT int sched_setparam(pid_t tid, const struct sched_param *param)
+{
+	NATIVELY(sched_setparam, tid, param);
+	struct thread *t = named(tid);
+
+	if (!t)
+		return gone(tid) ? ret_errno(-ESRCH) :
+				   REAL(sched_setparam)(tid, param);
+	return ret_errno(-setparam(t, t->policy, param->sched_priority));
+}
+
+EXPORT int sched_getscheduler(pid_t tid)
+{
+	NATIVELY(sched_getscheduler, tid);
+	struct thread *t = named(tid);
+
+	if (!t)
+		return gone(tid) ? ret_errno(-ESRCH) :
+				   REAL(sched_getscheduler)(tid);
+	return t->policy;
+}
+ALIAS_OF(__sched_getscheduler, sched_getscheduler);
+
+EXPORT int sched_getparam(pid_t tid, struct sched_param *param)
+{
+	NATIVELY(sched_getparam, tid, param);
+	struct thread *t = named(tid);
+
+	if (!t)
+		return gone(tid) ? ret_errno(-ESRCH) :
+				   REAL(sched_getparam)(tid, param);
+	param->sched_priority = t->priority;
 	return 0;
+}
+ALIAS_OF(__sched_getparam, sched_getparam);
+
+EXPORT int sched_rr_get_interval(pid_t tid, struct timespec *ts)
+{
+	NATIVELY(sched_rr_get_interval, tid, ts);
+	struct thread *t = named(tid);
+	int m = t ? gtid(t->gp) : 0;
+
+	if (!t)
+		return gone(tid) ? ret_errno(-ESRCH) :
+				   REAL(sched_rr_get_interval)(tid, ts);
+	/* a thread that is not wired has the ordinary policy of any M */
+	return REAL(sched_rr_get_interval)(t == &self ? 0 :
+					   m	      ? m :
+							gsysmontid(),
+					   ts);
+}
+
+EXPORT int getpriority(__priority_which_t which, id_t who)
+{
+	NATIVELY(getpriority, which, who);
+	struct thread *t = which == PRIO_PROCESS ? named((int)who) : NULL;
+
+	if (!t)
+		return which == PRIO_PROCESS && gone((int)who) ?
+			       ret_errno(-ESRCH) :
+			       REAL(getpriority)(which, who);
+	return t->hasnice ? t->nice :
+			    REAL(getpriority)(which, (id_t)gsysmontid());
+}
+
+EXPORT int setpriority(__priority_which_t which, id_t who, int nice)
+{
+	NATIVELY(setpriority, which, who, nice);
+	struct thread *t = which == PRIO_PROCESS ? named((int)who) : NULL, was;
+
+	if (!t)
+		return which == PRIO_PROCESS && gone((int)who) ?
+			       ret_errno(-ESRCH) :
+			       REAL(setpriority)(which, who, nice);
+	if (nice < -20)
+		nice = -20;
+	if (nice > 19)
+		nice = 19;
+	if (nice == getpriority(which, who))
+		return 0;
+	was = *t;
+	t->nice = nice;
+	t->hasnice = true;
+	return ret_errno(-changed(t, &was));
 }
 
 EXPORT int pthread_getschedparam(pthread_t pt, int *policy,
@@ -219,10 +488,7 @@ EXPORT int pthread_getschedparam(pthread_t pt, int *policy,
 EXPORT int pthread_setschedprio(pthread_t pt, int priority)
 {
 	NATIVELY(pthread_setschedprio, pt, priority);
-	struct thread *t = threadof(pt);
-	struct sched_param param = { .sched_priority = priority };
-
 	if (!isg(pt))
 		return REAL(pthread_setschedprio)(pt, priority);
-	return pthread_setschedparam(pt, t->policy, &param);
+	return setparam(threadof(pt), threadof(pt)->policy, priority);
 }

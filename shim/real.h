@@ -7,9 +7,17 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <poll.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/select.h>
 #include <threads.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 /* What longjmp is under _FORTIFY_SOURCE; bits/setjmp2.h has it for that case. */

@@ -67,8 +67,8 @@ static int waitslow(struct sem_ *s, int64_t deadline)
 			return 0;
 		}
 		r = semawait(&w);
-		if (r == -EINTR)
-			sigpoint();
+		if (r == -EINTR && deadline == NEVER && gsigrestarts())
+			continue; /* the kernel restarts untimed waits only */
 		if (r == -EINTR || r == -ETIMEDOUT)
 			return r;
 		if (r == -ECANCELED)

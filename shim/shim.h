@@ -42,12 +42,14 @@ struct thread {
 	void *(*fn)(void *);
 	void *arg;
 	void *ret;
-	uint64_t pending;	/* signals sent to it while it was parked */
 	size_t stacksize;	/* as asked for; pthread_getattr_np reports it */
 	uint32_t wired;		/* libc mutexes held that wire it */
 	char name[16];
-	int policy, priority;
+	int policy, priority, nice;
+	bool hasnice;
 	bool hasaffinity;
+	bool vforked;		/* the child of a vfork runs on this thread */
+	bool schedwired;	/* policy or affinity wires it */
 	cpu_set_t affinity;
 };
 extern __thread struct thread self TLS_IE;
@@ -57,6 +59,12 @@ struct thread *threadof(pthread_t pt);
 static inline pthread_t ptof(struct thread *t)
 {
 	return (pthread_t)gtp(t->gp);
+}
+
+/* The caller is a G and may act as one: not the child of a vfork. */
+static inline bool ong(void)
+{
+	return schedstarted && self.gp && !self.vforked;
 }
 
 uint32_t threadid_slow(void);
@@ -88,6 +96,8 @@ static inline int ret_errno(int e)
 /* An absolute time of that clock as core's deadline. -EINVAL: bad nanoseconds or
  * clock. A null ts is NEVER. */
 int deadlineof(clockid_t clock, const struct timespec *ts, int64_t *deadline);
+/* Core's deadline for a time from now; ts is valid. */
+int64_t deadlinein(const struct timespec *ts);
 
 /* ---- cancellation (pthread_cancel.c) ----------------------------------------------- */
 
@@ -98,8 +108,22 @@ bool cancelpending(void);
 /* semawait, with signals (-EINTR) and cancellation (-ECANCELED) served. A claim in *release is
  * dropped before a cancellation unwinds; release NULL: no cancellation point. */
 int waitinterruptible(const struct semawait *w, struct thread **release);
-/* Raise what was sent to this thread while it was parked (signal.c). */
-void sigpoint(void);
+/* Give the calling thread's kernel thread its policy and affinity (pthread_sched.c). */
+void schedapply(void);
+/* It ends: that kernel thread is as any again. */
+void schedrelease(void);
+
+/* ---- thread numbers (tid.c) ----------------------------------------------------------- */
+
+#define TIDBASE 0x20000000u /* > pid_max, < FUTEX_TID_MASK */
+/* t's number; whether tid is one of ours; the live thread of that number or NULL. */
+int tidof(struct thread *t);
+bool istid(int tid);
+struct thread *threadoftid(int tid);
+/* tgkill to a number of ours: 0 or E (signal.c). */
+int tgkillg(int tgid, int tid, int sig);
+/* A system call about thread numbers: its result, -E; -ENOSYS if it is none. */
+long tidcall(long n, long *args);
 
 /* Some CPU of the set is one that the process may use. */
 bool cpusexist(const cpu_set_t *cpus);
@@ -121,6 +145,8 @@ extern bool shimnative __attribute__((visibility("hidden")));
 extern uint32_t threadcount __attribute__((visibility("hidden")));
 /* corehooks.foreign */
 void foreignbegin(void);
+/* libc's signal 33, which makes setuid and kin reach every kernel thread (setxid.c). */
+void setxidwrap(void);
 /* Register the fork handler, before any other. */
 void shimatfork(void);
 /* Routines that other threads were in are begun anew (pthread_once.c). */

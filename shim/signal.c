@@ -1,31 +1,218 @@
-/* signal.c - signal masks of threads, and signals sent to a given one.
+/* signal.c - signals as POSIX has them: actions, masks, sending, waiting.
  *
- * A mask is the G's and follows it (core/sigmask.c). A signal for a G that is parked
- * is remembered and its wait is ended: the thread raises it itself where it waits.
+ * From the first thread on every handler enters through core (core/signal.c), which
+ * keeps the program's own actions, a mask and an alternate stack per thread, and a
+ * queue of signals sent to one thread. Before that all is libc's. libc's other ways to
+ * set an action or a mask (signal, sigset, longjmp, setcontext ...) call sigaction
+ * and sigprocmask inside libc, so they are done here in terms of ours.
  */
 #include "shim/shim.h"
 #include <setjmp.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
+
+/* Core does signals here; false in the child of a vfork, too. */
+static bool ours(void)
+{
+	return sigstarted && !self.vforked;
+}
+
+static uint64_t maskof(const sigset_t *set)
+{
+	uint64_t m;
+
+	memcpy(&m, set, sizeof(m));
+	return m;
+}
+
+static void setof(sigset_t *set, uint64_t m)
+{
+	memset(set, 0, sizeof(*set));
+	memcpy(set, &m, sizeof(m));
+}
+
+/* ---- actions --------------------------------------------------------------------- */
+
+#define SA_RESTORER_ 0x04000000
+
+EXPORT int sigaction(int sig, const struct sigaction *act,
+		     struct sigaction *old)
+{
+	NATIVELY(sigaction, sig, act, old);
+	struct sigact a, o;
+	int e;
+
+	if (!ours() || sig == 32 || sig == 33)
+		return REAL(sigaction)(sig, act, old);
+	if (act) {
+		a.handler = (void *)act->sa_handler;
+		a.mask = maskof(&act->sa_mask);
+		a.flags = (unsigned)act->sa_flags & ~SA_RESTORER_;
+	}
+	e = gsigaction(sig, act ? &a : NULL, old ? &o : NULL);
+	if (e == 0 && old) {
+		old->sa_handler = (sighandler_t)o.handler;
+		setof(&old->sa_mask, o.mask);
+		old->sa_flags = (int)o.flags;
+		old->sa_restorer = NULL;
+	}
+	return ret_errno(e);
+}
+ALIAS_OF(__sigaction, sigaction);
+
+/* Signals that siginterrupt has made interrupt; signal() heeds it. */
+static sigset_t interrupts;
+
+static sighandler_t set(int sig, sighandler_t handler, int flags, bool mask)
+{
+	struct sigaction a = { .sa_flags = flags }, old;
+
+	if (handler == SIG_ERR) {
+		errno = EINVAL;
+		return SIG_ERR;
+	}
+	a.sa_handler = handler;
+	if (mask && sigaddset(&a.sa_mask, sig) < 0)
+		return SIG_ERR;
+	return sigaction(sig, &a, &old) ? SIG_ERR : old.sa_handler;
+}
+
+EXPORT sighandler_t signal(int sig, sighandler_t handler)
+{
+	NATIVELY(signal, sig, handler);
+	if (!ours())
+		return REAL(signal)(sig, handler);
+	return set(sig, handler,
+		   sigismember(&interrupts, sig) == 1 ? 0 : SA_RESTART, true);
+}
+ALIAS_OF(bsd_signal, signal);
+ALIAS_OF(ssignal, signal);
+
+EXPORT sighandler_t sysv_signal(int sig, sighandler_t handler)
+{
+	NATIVELY(sysv_signal, sig, handler);
+	if (!ours())
+		return REAL(sysv_signal)(sig, handler);
+	return set(sig, handler, (int)(SA_RESETHAND | SA_NODEFER), false);
+}
+ALIAS_OF(__sysv_signal, sysv_signal);
+
+EXPORT int siginterrupt(int sig, int interrupt)
+{
+	NATIVELY(siginterrupt, sig, interrupt);
+	struct sigaction a;
+
+	/* libc's signal() before we start heeds libc's own record */
+	if (!ours())
+		return REAL(siginterrupt)(sig, interrupt);
+	if (sigaction(sig, NULL, &a))
+		return -1;
+	if (interrupt) {
+		sigaddset(&interrupts, sig);
+		a.sa_flags &= ~SA_RESTART;
+	} else {
+		sigdelset(&interrupts, sig);
+		a.sa_flags |= SA_RESTART;
+	}
+	return sigaction(sig, &a, NULL);
+}
+
+static int change(int how, int sig)
+{
+	sigset_t s;
+
+	sigemptyset(&s);
+	if (sigaddset(&s, sig))
+		return -1;
+	return sigprocmask(how, &s, NULL);
+}
+
+EXPORT int sighold(int sig)
+{
+	NATIVELY(sighold, sig);
+	return change(SIG_BLOCK, sig);
+}
+
+EXPORT int sigrelse(int sig)
+{
+	NATIVELY(sigrelse, sig);
+	return change(SIG_UNBLOCK, sig);
+}
+
+EXPORT int sigignore(int sig)
+{
+	NATIVELY(sigignore, sig);
+	struct sigaction a = { .sa_flags = 0 };
+
+	a.sa_handler = SIG_IGN;
+	return sigaction(sig, &a, NULL);
+}
+
+EXPORT sighandler_t sigset(int sig, sighandler_t handler)
+{
+	NATIVELY(sigset, sig, handler);
+	sighandler_t old;
+	sigset_t s, was;
+
+	if (!ours())
+		return REAL(sigset)(sig, handler);
+	sigemptyset(&s);
+	if (sigaddset(&s, sig))
+		return SIG_ERR;
+	if (handler == SIG_HOLD) {
+		struct sigaction a;
+
+		if (sigprocmask(SIG_BLOCK, &s, &was))
+			return SIG_ERR;
+		if (sigismember(&was, sig))
+			return SIG_HOLD;
+		return sigaction(sig, NULL, &a) ? SIG_ERR : a.sa_handler;
+	}
+	old = set(sig, handler, 0, false);
+	if (old == SIG_ERR || sigprocmask(SIG_UNBLOCK, &s, &was))
+		return SIG_ERR;
+	return sigismember(&was, sig) ? SIG_HOLD : old;
+}
+
+EXPORT int sigaltstack(const stack_t *ss, stack_t *old)
+{
+	NATIVELY(sigaltstack, ss, old);
+	struct sigalt a, o;
+	int e;
+
+	if (!ong())
+		return REAL(sigaltstack)(ss, old);
+	if (ss)
+		a = (struct sigalt){ (uintptr_t)ss->ss_sp, ss->ss_size,
+				     ss->ss_flags };
+	e = gsigaltstack(ss ? &a : NULL, old ? &o : NULL,
+			 (uintptr_t)__builtin_frame_address(0));
+	if (e == 0 && old)
+		*old = (stack_t){ .ss_sp = (void *)o.sp,
+				  .ss_flags = o.flags,
+				  .ss_size = o.size };
+	return ret_errno(e);
+}
+
+/* ---- masks ------------------------------------------------------------------------- */
 
 EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
 	NATIVELY(pthread_sigmask, how, set, old);
 	uint64_t new = 0, was;
 
-	if (!schedstarted || !self.gp)
+	if (!ours())
 		return REAL(pthread_sigmask)(how, set, old);
 	if (set) {
 		if (how != SIG_BLOCK && how != SIG_UNBLOCK &&
 		    how != SIG_SETMASK)
 			return EINVAL;
-		memcpy(&new, set, sizeof(new));
+		new = maskof(set);
 	}
 	gsigmask(how, set ? &new : NULL, &was);
-	if (old) {
-		memset(old, 0, sizeof(*old));
-		memcpy(old, &was, sizeof(was));
-	}
+	if (old)
+		setof(old, was);
 	return 0;
 }
 
@@ -35,17 +222,17 @@ EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 	return ret_errno(-pthread_sigmask(how, set, old));
 }
 
-/* The jump restores the mask behind our back: let the record follow. */
-static void restoremask(struct __jmp_buf_tag *env)
+/* A jump restores the mask behind our back: let the record follow. */
+static void willrestore(const sigset_t *set)
 {
-	if (env->__mask_was_saved && schedstarted && self.gp)
-		pthread_sigmask(SIG_SETMASK,
-				(sigset_t *)(void *)&env->__saved_mask, NULL);
+	if (ours())
+		pthread_sigmask(SIG_SETMASK, set, NULL);
 }
 
 EXPORT _Noreturn void siglongjmp(sigjmp_buf env, int val)
 {
-	restoremask(env);
+	if (env->__mask_was_saved)
+		willrestore((sigset_t *)(void *)&env->__saved_mask);
 	REAL(siglongjmp)(env, val);
 	__builtin_unreachable();
 }
@@ -54,78 +241,279 @@ ALIAS_OF(_longjmp, siglongjmp);
 
 EXPORT _Noreturn void __longjmp_chk(struct __jmp_buf_tag env[1], int val)
 {
-	restoremask(env);
+	if (env->__mask_was_saved)
+		willrestore((sigset_t *)(void *)&env->__saved_mask);
 	REAL(__longjmp_chk)(env, val);
 	__builtin_unreachable();
 }
 
-static void raiseself(int sig)
+/* A function that makecontext began and that returns goes to libc's __start_context,
+ * which resumes uc_link with a setcontext that we do not see. So a context that has
+ * not begun, which its return address tells, gets ours. */
+__attribute__((used)) static void linkcontext(const ucontext_t *link)
 {
-	REAL(syscall)(SYS_tgkill, getpid(), REAL(syscall)(SYS_gettid), sig);
-}
-
-void sigpoint(void)
-{
-	uint64_t p = __atomic_exchange_n(&self.pending, 0, __ATOMIC_ACQ_REL);
-	int e = errno;
-
-	while (p) {
-		int sig = __builtin_ctzl(p) + 1;
-
-		p &= p - 1;
-		raiseself(sig);
+	if (link) {
+		willrestore(&link->uc_sigmask);
+		REAL(setcontext)(link);
 	}
-	errno = e;
+	exit(0);
 }
 
-EXPORT int pthread_kill(pthread_t pt, int sig)
+__attribute__((naked, used)) static void startcontext(void)
 {
-	NATIVELY(pthread_kill, pt, sig);
-	struct thread *t = threadof(pt);
-	int e = errno, tid;
+	/* rbx points to uc_link, as libc's makecontext has it */
+	__asm__("movq (%rbx), %rdi\n\t"
+		"leaq (%rbx), %rsp\n\t"
+		"andq $-16, %rsp\n\t"
+		"call linkcontext\n\t"
+		"ud2");
+}
 
-	if (!schedstarted || !t->gp)
-		return REAL(pthread_kill)(pt, sig);
+#define RETURN_ADDRESS(uc) (*(void **)(uc)->uc_mcontext.gregs[REG_RSP])
+
+static void watchlink(const ucontext_t *uc)
+{
+	static void *libcs;
+
+	if (!libcs) {
+		char stack[1024] __attribute__((aligned(16)));
+		ucontext_t u;
+
+		getcontext(&u);
+		u.uc_stack.ss_sp = stack;
+		u.uc_stack.ss_size = sizeof(stack);
+		u.uc_link = NULL;
+		makecontext(&u, (void (*)(void))startcontext, 0);
+		libcs = RETURN_ADDRESS(&u);
+	}
+	if (RETURN_ADDRESS(uc) == libcs)
+		RETURN_ADDRESS(uc) = (void *)startcontext;
+}
+
+EXPORT int setcontext(const ucontext_t *uc)
+{
+	NATIVELY(setcontext, uc);
+	if (ours())
+		watchlink(uc);
+	willrestore(&uc->uc_sigmask);
+	return REAL(setcontext)(uc);
+}
+
+/* Before, since it does not return here; in the record alone, since libc's saves the
+ * kernel's in old as it sets the new one. */
+EXPORT int swapcontext(ucontext_t *old, const ucontext_t *uc)
+{
+	NATIVELY(swapcontext, old, uc);
+	uint64_t was;
+
+	if (ours()) {
+		watchlink(uc);
+		if (maskof(&uc->uc_sigmask) != ggetsigmask())
+			gsigmaskcall(maskof(&uc->uc_sigmask), &was);
+	}
+	return REAL(swapcontext)(old, uc);
+}
+
+/* ---- sending ------------------------------------------------------------------------- */
+
+static int send(struct thread *t, int sig, siginfo_t *si)
+{
 	if (sig < 0 || sig > 64 || sig == 32 || sig == 33)
 		return EINVAL;
 	if (t->state == FREED)
 		return ESRCH;
 	if (sig == 0 || t->state == EXITED)
 		return 0;
-	if (t == &self) {
-		raiseself(sig);
-	} else if ((tid = gtid(t->gp))) {
-		REAL(syscall)(SYS_tgkill, getpid(), tid, sig);
-	} else {
-		__atomic_fetch_or(&t->pending, 1ul << (sig - 1),
-				  __ATOMIC_SEQ_CST);
-		ginterrupt(t->gp, -EINTR, true);
-	}
-	errno = e;
-	return 0;
+	si->si_signo = sig;
+	si->si_pid = getpid();
+	si->si_uid = getuid();
+	return -gsigsend(t->gp, sig, si);
+}
+
+EXPORT int pthread_kill(pthread_t pt, int sig)
+{
+	NATIVELY(pthread_kill, pt, sig);
+	siginfo_t si = { .si_code = SI_TKILL };
+
+	if (!schedstarted || !threadof(pt)->gp)
+		return REAL(pthread_kill)(pt, sig);
+	return send(threadof(pt), sig, &si);
 }
 
 EXPORT int pthread_sigqueue(pthread_t pt, int sig, const union sigval value)
 {
 	NATIVELY(pthread_sigqueue, pt, sig, value);
-	struct thread *t = threadof(pt);
-	siginfo_t si = { .si_signo = sig, .si_code = SI_QUEUE };
-	int tid, e = errno, r = 0;
+	siginfo_t si = { .si_code = SI_QUEUE };
 
-	if (!schedstarted || !t->gp)
+	if (!schedstarted || !threadof(pt)->gp)
 		return REAL(pthread_sigqueue)(pt, sig, value);
-	if (sig < 0 || sig > 64 || sig == 32 || sig == 33)
-		return EINVAL;
-	if (t->state == FREED)
-		return ESRCH;
-	tid = t == &self ? (int)REAL(syscall)(SYS_gettid) : gtid(t->gp);
-	if (!tid)
-		return pthread_kill(pt, sig); /* parked: without the value */
-	si.si_pid = getpid();
-	si.si_uid = getuid();
 	si.si_value = value;
-	if (REAL(syscall)(SYS_rt_tgsigqueueinfo, getpid(), tid, sig, &si))
-		r = errno;
-	errno = e;
+	return send(threadof(pt), sig, &si);
+}
+
+int tgkillg(int tgid, int tid, int sig)
+{
+	siginfo_t si = { .si_code = SI_TKILL };
+	struct thread *t = threadoftid(tid);
+
+	if (!t || tgid != getpid())
+		return ESRCH;
+	return send(t, sig, &si);
+}
+
+EXPORT int tgkill(pid_t tgid, pid_t tid, int sig)
+{
+	NATIVELY(tgkill, tgid, tid, sig);
+	int r;
+
+	if (!istid(tid))
+		return REAL(tgkill)(tgid, tid, sig);
+	r = tgkillg(tgid, tid, sig);
+	return ret_errno(-r);
+}
+
+/* ---- waiting ---------------------------------------------------------------------------- */
+
+EXPORT int sigpending(sigset_t *set)
+{
+	NATIVELY(sigpending, set);
+	int r = REAL(sigpending)(set);
+
+	if (r == 0 && ong())
+		setof(set, maskof(set) | gsigpending());
 	return r;
+}
+
+EXPORT int sigtimedwait(const sigset_t *set, siginfo_t *info,
+			const struct timespec *timeout)
+{
+	NATIVELY(sigtimedwait, set, info, timeout);
+	int64_t deadline = NEVER;
+	siginfo_t si;
+	int r;
+
+	if (!ong())
+		return REAL(sigtimedwait)(set, info, timeout);
+	if (timeout) {
+		if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 ||
+		    timeout->tv_nsec > 999999999)
+			return ret_errno(-EINVAL);
+		deadline = deadlinein(timeout);
+	}
+	cancelpoint();
+	r = gsigwait(maskof(set), &si, deadline);
+	if (r == -ECANCELED) {
+		cancelpoint();
+		r = -EINTR;
+	}
+	if (r > 0) {
+		if (si.si_code == SI_TKILL)
+			si.si_code = SI_USER; /* as libc's has it */
+		if (info)
+			*info = si;
+	}
+	return ret_errno(r);
+}
+
+EXPORT int sigwaitinfo(const sigset_t *set, siginfo_t *info)
+{
+	NATIVELY(sigwaitinfo, set, info);
+	return sigtimedwait(set, info, NULL);
+}
+
+EXPORT int sigwait(const sigset_t *set, int *sig)
+{
+	NATIVELY(sigwait, set, sig);
+	siginfo_t si;
+	int r, e = errno;
+
+	if (!ong())
+		return REAL(sigwait)(set, sig);
+	do
+		r = sigtimedwait(set, &si, NULL);
+	while (r < 0 && errno == EINTR);
+	if (r < 0) {
+		r = errno;
+		errno = e;
+		return r;
+	}
+	errno = e;
+	*sig = r;
+	return 0;
+}
+
+EXPORT int sigsuspend(const sigset_t *set)
+{
+	NATIVELY(sigsuspend, set);
+	if (!ong())
+		return REAL(sigsuspend)(set);
+	cancelpoint();
+	gsigsuspend(maskof(set));
+	cancelpoint();
+	return ret_errno(-EINTR);
+}
+ALIAS_OF(__sigsuspend, sigsuspend);
+
+EXPORT int pause(void)
+{
+	NATIVELY(pause);
+	if (!ong())
+		return REAL(pause)();
+	cancelpoint();
+	gsigsuspend(ggetsigmask());
+	cancelpoint();
+	return ret_errno(-EINTR);
+}
+
+/* A wait of the kernel's under another mask, which it sets and restores itself. */
+#define MASKED(set, call)                                                      \
+	({                                                                     \
+		uint64_t was_;                                                 \
+		int r_, e_;                                                    \
+                                                                               \
+		entersyscall();                                                \
+		gsigmaskcall(maskof(set), &was_);                              \
+		r_ = call;                                                     \
+		e_ = errno;                                                    \
+		gsigmask(SIG_SETMASK, &was_, NULL);                            \
+		exitsyscall();                                                 \
+		errno = e_;                                                    \
+		r_;                                                            \
+	})
+
+EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+		 const sigset_t *set)
+{
+	NATIVELY(ppoll, fds, n, timeout, set);
+	if (!set || !ong())
+		return REAL(ppoll)(fds, n, timeout, set);
+	return MASKED(set, REAL(ppoll)(fds, n, timeout, set));
+}
+
+EXPORT int pselect(int n, fd_set *restrict r, fd_set *restrict w,
+		   fd_set *restrict x, const struct timespec *restrict timeout,
+		   const sigset_t *restrict set)
+{
+	NATIVELY(pselect, n, r, w, x, timeout, set);
+	if (!set || !ong())
+		return REAL(pselect)(n, r, w, x, timeout, set);
+	return MASKED(set, REAL(pselect)(n, r, w, x, timeout, set));
+}
+
+EXPORT int epoll_pwait(int fd, struct epoll_event *ev, int n, int timeout,
+		       const sigset_t *set)
+{
+	NATIVELY(epoll_pwait, fd, ev, n, timeout, set);
+	if (!set || !ong())
+		return REAL(epoll_pwait)(fd, ev, n, timeout, set);
+	return MASKED(set, REAL(epoll_pwait)(fd, ev, n, timeout, set));
+}
+
+EXPORT int epoll_pwait2(int fd, struct epoll_event *ev, int n,
+			const struct timespec *timeout, const sigset_t *set)
+{
+	NATIVELY(epoll_pwait2, fd, ev, n, timeout, set);
+	if (!set || !ong())
+		return REAL(epoll_pwait2)(fd, ev, n, timeout, set);
+	return MASKED(set, REAL(epoll_pwait2)(fd, ev, n, timeout, set));
 }

@@ -24,17 +24,15 @@ static int sleepuntil(int64_t deadline)
 
 		if (r == -ETIMEDOUT)
 			return 0;
-		if (r == -EINTR) {
-			sigpoint();
+		if (r == -EINTR)
 			return r;
-		}
 		cancelpoint();
 	}
 }
 
 /* On a G? Elsewhere sleeping is the kernel's. */
 #define ON_G(f, ...)                                                           \
-	if (!schedstarted || !self.gp)                                         \
+	if (!ong())                                                            \
 	return REAL(f)(__VA_ARGS__)
 
 static int sleepfor(const struct timespec *req, struct timespec *rem)

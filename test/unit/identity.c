@@ -62,6 +62,8 @@ static void make(struct id *id)
 	}
 	id->hi = id->top = id->lo + SLOT;
 	id->fs = identity_new(id->lo, &id->hi);
+	if (id->fs)
+		identity_number(id->fs, 0x20000000 + (uint32_t)(id - ids));
 	cr_assert_neq(id->fs, 0u);
 }
 
@@ -171,7 +173,7 @@ Test(identity, unique, .timeout = 20)
 		make(&ids[i]);
 		as(&ids[i], looks);
 		cr_assert(ids[i].ok);
-		cr_assert_gt(ids[i].owner, 0);
+		cr_assert_eq(ids[i].owner, 0x20000000 + i, "the given number");
 		cr_assert_neq(ids[i].owner, gettid_raw());
 		for (int k = 0; k < i; k++) {
 			cr_assert_neq(ids[i].owner, ids[k].owner);

@@ -448,23 +448,32 @@ Test(sema, deadline_while_moved, .timeout = 20)
 
 /* ---- interrupts ---------------------------------------------------------- */
 
-static void interrupts(int64_t deadline, int why, bool sticky)
+/* From another G: why is what its wait, now or next, returns. */
+static void interrupt(struct g *gp, int why)
+{
+	struct m *mp = acquirem();
+
+	ginterrupted(mp, gp, why == -EINTR ? INT_SIGNAL : INT_CANCEL);
+	releasem(mp);
+}
+
+static void interrupts(int64_t deadline, int why)
 {
 	struct waiter x = { .w = { .addr = A, .deadline = deadline,
 				   .interruptible = true } };
 
 	start(&x);
-	ginterrupt(x.gp, why, sticky);
+	interrupt(x.gp, why);
 	cr_assert_eq(result(&x), why);
 	cr_assert_eq(semawake(A, 1, 0), 0u, "it has left the queue");
 }
 
 Test(sema, interrupt, .timeout = 20)
 {
-	interrupts(NEVER, -EINTR, false);
-	interrupts(NEVER, -ECANCELED, true);
-	interrupts(soon(60000000), -EINTR, false);
-	interrupts(soon(60000000), -ECANCELED, true);
+	interrupts(NEVER, -EINTR);
+	interrupts(NEVER, -ECANCELED);
+	interrupts(soon(60000000), -EINTR);
+	interrupts(soon(60000000), -ECANCELED);
 }
 
 Test(sema, interrupt_spares_others, .timeout = 20)
@@ -472,8 +481,8 @@ Test(sema, interrupt_spares_others, .timeout = 20)
 	struct waiter x;
 
 	startat(&x, &objects[0], 0);
-	ginterrupt(x.gp, -EINTR, false);
-	ginterrupt(x.gp, -ECANCELED, true);
+	interrupt(x.gp, -EINTR);
+	interrupt(x.gp, -ECANCELED);
 	cr_assert_eq(semawake(A, 1, 0), 1u);
 	cr_assert_eq(result(&x), 0);
 }
@@ -484,7 +493,8 @@ static bool interrupted;
 static void interruptsitself(void *arg)
 {
 	interrupted = true;
-	ginterrupt(getg(), -EINTR, arg != NULL);
+	(void)arg;
+	interrupt(getg(), -EINTR);
 }
 
 Test(sema, interrupt_before_it_parks, .timeout = 20)
@@ -495,8 +505,6 @@ Test(sema, interrupt_before_it_parks, .timeout = 20)
 
 	cr_assert_eq(semawait(&w), -EINTR);
 	cr_assert(interrupted);
-	w.unlockarg = &w;
-	cr_assert_eq(semawait(&w), -EINTR);
 	cr_assert_eq(semawake(A, 1, 0), 0u);
 }
 
@@ -505,17 +513,14 @@ Test(sema, interrupt_before_the_wait, .timeout = 20)
 	struct semawait w = { .addr = A, .deadline = 0,
 			      .interruptible = true };
 
-	/* one that is not sticky is for the wait it meets, or none */
-	ginterrupt(getg(), -EINTR, false);
-	cr_assert_eq(semawait(&w), -ETIMEDOUT);
-	/* a sticky one is for the next, once */
+	/* it is for the next, once */
 	w.deadline = NEVER;
-	ginterrupt(getg(), -ECANCELED, true);
+	interrupt(getg(), -ECANCELED);
 	cr_assert_eq(semawait(&w), -ECANCELED);
 	w.deadline = 0;
 	cr_assert_eq(semawait(&w), -ETIMEDOUT);
 	/* and one that cannot be interrupted leaves it for one that can */
-	ginterrupt(getg(), -ECANCELED, true);
+	interrupt(getg(), -ECANCELED);
 	w.interruptible = false;
 	cr_assert_eq(semawait(&w), -ETIMEDOUT);
 	w.interruptible = true;
@@ -602,9 +607,9 @@ static void *stresses(void *arg)
 		case 4:
 			gp = load_acquire(&stress[rnd(&seed) % THREADS].gp);
 			if (gp && n == 0)
-				ginterrupt(gp, -ECANCELED, true);
+				interrupt(gp, -ECANCELED);
 			else if (gp)
-				ginterrupt(gp, -EINTR, false);
+				interrupt(gp, -EINTR);
 			break;
 		}
 	}

@@ -1,0 +1,908 @@
+/* signal.c - one way in for signals, and signals for a given G.
+ *
+ * Entry. The kernel calls sigentry for every signal that the program handles, on the
+ *      M's own alternate stack, everything blocked. The interrupted stack may be
+ *      anything: a coroutine's of a few KB, or no stack at all (BEAM keeps the heap
+ *      pointer in rsp). The M is found from the alternate stack's end: no TLS. A
+ *      handler of the program then runs where it would run natively: its frame is
+ *      copied to the G's stack, or to the alternate stack that the G has set, and
+ *      sigentry's own return (rt_sigreturn) goes to the handler with the handler's
+ *      mask, in one step. It returns to sigreturn_ (asm): sigleave, rt_sigreturn.
+ * Who runs it. A signal for the process goes to the main G unless that blocks it, as
+ *      the kernel prefers the main thread; then to whichever G the kernel hit. Ms
+ *      without a G block all; sysmon takes signals with rt_sigtimedwait while it
+ *      sleeps and hands them to a G that does not block them.
+ * Sections. While m->locks > 0 nothing of the program runs: the signal is sent on to
+ *      the process, and blocked here until the next switch. One that is meant for
+ *      this thread (m is P-less, or a poke) waits for releasem.
+ * For one G. gsigsend queues it on the G (sigq, sigpend) and ends its wait, or pokes
+ *      its M with the same signal (si_code POKE), so that the kernel interrupts or
+ *      restarts a system call as the program's flags say. Whoever runs the G next
+ *      sees GF_SIGNAL. A frame is never made up: a pending signal is raised on the M
+ *      that runs the G, and the kernel builds it.
+ * Order: gsigsend sets sigpend, then (membarrier) reads oncpu; gswitch stores oncpu,
+ *      then afterswitch reads flags. gsigmask stores sigmask, then (fence) reads
+ *      sigpend; gsigsend the reverse.
+ * Locks: siglock, a leaf; holders have m->locks > 0, so the entry never finds it
+ *      held by what it interrupted.
+ */
+#include "core/runtime.h"
+#include <asm/sigcontext.h>
+#include <linux/signal.h>
+#include <asm/ucontext.h> /* needs both */
+#include <errno.h>
+
+#define NSIG_ 64
+#define BIT(sig) (1ul << ((sig)-1))
+#define REDZONE 128
+#define SETMASK 2
+#define FAULTS (BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGBUS) | BIT(SIGFPE) | \
+		BIT(SIGSEGV) | BIT(SIGSYS))
+#define UNBLOCKABLE (BIT(SIGKILL) | BIT(SIGSTOP) | BIT(32) | BIT(33))
+#define IGNORED (BIT(SIGCHLD) | BIT(SIGCONT) | BIT(SIGURG) | BIT(SIGWINCH))
+#define SS_AUTODISARM_ (1 << 31)
+#define SS_INVALID 0x40 /* rt_sigreturn: leave the alternate stack alone */
+#define EFLAGS_HANDLER (~0x10500ul) /* without DF, TF, RF */
+
+/* struct rt_sigframe of the kernel; the extended state is above. */
+struct frame {
+	const void *pretcode;
+	struct ucontext uc;
+	siginfo_t info;
+};
+
+struct signode {
+	struct signode *next;
+	int sig;
+	siginfo_t info;
+};
+
+struct ksigaction {
+	void *handler;
+	unsigned long flags;
+	const void *restorer;
+	uint64_t mask;
+};
+
+bool sigstarted;
+static struct mutex siglock;
+static struct sigact actions[NSIG_ + 1]; /* by siglock */
+static uint64_t handled;		 /* signals with a handler; by siglock */
+static struct signode *freenodes;	 /* by siglock */
+static uintptr_t stacks, stacksend;	 /* alternate stacks of Ms: one region */
+static size_t stackslot;		 /* a power of two */
+static uint32_t nstacks;
+
+/* ---- the alternate stacks of Ms ------------------------------------------------------- */
+
+/* The last word of a slot is the M. */
+static struct m **slotm(uintptr_t sp)
+{
+	return (struct m **)((sp | (stackslot - 1)) + 1 - sizeof(void *));
+}
+
+static struct m *mofstack(const void *sp)
+{
+	uintptr_t p = (uintptr_t)sp;
+
+	return p >= stacks && p < stacksend ? *slotm(p) : NULL;
+}
+
+static bool stacksinit(void)
+{
+	size_t size;
+
+	if (stacks)
+		return true;
+	stackslot = 16384;
+	while (stackslot < 3 * corehooks.sigframe + 8192)
+		stackslot *= 2;
+	size = stackslot * (MAXM + 64);
+	stacks = (uintptr_t)sysreserve(size + stackslot);
+	if (!stacks)
+		return false;
+	stacks = (stacks + stackslot - 1) & -stackslot;
+	stacksend = stacks + size;
+	return true;
+}
+
+/* Give the calling kernel thread, mp's, its alternate stack, for good. */
+bool sigstackalloc(struct m *mp)
+{
+	uintptr_t lo;
+	stack_t ss;
+
+	if (mp->sigstack)
+		return true; /* a fork child's */
+	lo = stacks + stackslot * xadd(&nstacks, 1);
+	/* the first page stays a guard */
+	if (lo >= stacksend || RAW(__NR_mprotect, lo + PAGE, stackslot - PAGE, 3))
+		return false;
+	*slotm(lo) = mp;
+	ss = (stack_t){ .ss_sp = (void *)(lo + PAGE),
+			.ss_size = stackslot - PAGE - 64 };
+	if (RAW(__NR_sigaltstack, &ss, NULL))
+		return false;
+	mp->sigstack = lo;
+	return true;
+}
+
+bool gsigm(const void *sp, uintptr_t *tp, struct g **gp)
+{
+	struct m *mp = mofstack(sp);
+
+	if (!mp)
+		return false;
+	*tp = mp->g0 ? mp->g0->sched.fs : 0;
+	*gp = mp->curg;
+	return true;
+}
+
+void gwithtp(uintptr_t tp, void (*fn)(long, long, long), long a, long b, long c)
+{
+	withtp(tp, fn, a, b, c);
+}
+
+/* ---- actions ----------------------------------------------------------------------------- */
+
+static bool ishandler(const void *h)
+{
+	return (uintptr_t)h > 1;
+}
+
+static void sigentry(int sig, siginfo_t *info, struct ucontext *uc);
+
+/* Tell the kernel. Holds siglock. */
+static int install(int sig, const struct sigact *a)
+{
+	struct ksigaction k = { .handler = a->handler,
+				.flags = a->flags,
+				.mask = a->mask };
+
+	if (ishandler(a->handler) || sig == SIGPREEMPT) {
+		k.handler = (void *)sigentry;
+		k.flags = (a->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT |
+				       SA_RESTART)) |
+			  SA_SIGINFO | SA_ONSTACK;
+		k.mask = ~0ul;
+		if (sig == SIGPREEMPT)
+			k.flags |= SA_RESTART;
+	}
+	k.flags |= SA_RESTORER;
+	k.restorer = sigrestorer_;
+	return (int)RAW(__NR_rt_sigaction, sig, &k, NULL, 8);
+}
+
+static void record(int sig, const struct sigact *a)
+{
+	actions[sig] = *a;
+	if (ishandler(a->handler))
+		handled |= BIT(sig);
+	else
+		handled &= ~BIT(sig);
+}
+
+int gsigaction(int sig, const struct sigact *act, struct sigact *old)
+{
+	struct m *mp;
+	int err = 0;
+
+	if (sig < 1 || sig > NSIG_ || (act && (BIT(sig) & UNBLOCKABLE)))
+		return -EINVAL;
+	mp = acquirem();
+	lock(&siglock);
+	if (old)
+		*old = actions[sig];
+	if (act) {
+		/* recorded first where a handler comes, last where one goes */
+		if (ishandler(act->handler))
+			record(sig, act);
+		err = install(sig, act);
+		record(sig, act);
+	}
+	unlock(&siglock);
+	releasem(mp);
+	return err;
+}
+
+/* Those of `all` that sysmon should take in: a handler is there for them. */
+uint64_t sighandled(uint64_t all)
+{
+	return READ_ONCE(handled) & all;
+}
+
+/* ---- queues of signals for one G ---------------------------------------------------------- */
+
+/* Holds siglock. */
+static struct signode *nodeget(void)
+{
+	struct signode *n = freenodes;
+
+	if (n)
+		freenodes = n->next;
+	else
+		n = persistentalloc(sizeof(*n));
+	return n;
+}
+
+static void nodeput(struct signode *n)
+{
+	n->next = freenodes;
+	freenodes = n;
+}
+
+/* Take the oldest of these signals off gp. Holds siglock. 0: none. */
+static int taken(struct g *gp, uint64_t set, siginfo_t *info)
+{
+	struct signode **link = &gp->sigq, *n;
+	uint64_t left = 0;
+	int sig = 0, best = 0;
+
+	/* lowest number first, as the kernel does, then oldest */
+	for (n = gp->sigq; n; n = n->next)
+		if ((BIT(n->sig) & set) && (!best || n->sig < best))
+			best = n->sig;
+	while ((n = *link)) {
+		if (n->sig == best && !sig) {
+			sig = best;
+			*info = n->info;
+			*link = n->next;
+			nodeput(n);
+			continue;
+		}
+		left |= BIT(n->sig);
+		link = &n->next;
+	}
+	__atomic_store_n(&gp->sigpend, left, __ATOMIC_SEQ_CST);
+	return sig;
+}
+
+/* One that gp does not block waits for it. */
+bool sigready(struct g *gp)
+{
+	return (__atomic_load_n(&gp->sigpend, __ATOMIC_SEQ_CST) &
+		~READ_ONCE(gp->sigmask)) != 0;
+}
+
+/* Keep GF_SIGNAL in step. Owner, or under siglock. */
+static void setflag(struct g *gp)
+{
+	if (sigready(gp))
+		__atomic_fetch_or(&gp->flags, GF_SIGNAL, __ATOMIC_SEQ_CST);
+	else
+		__atomic_fetch_and(&gp->flags, ~GF_SIGNAL, __ATOMIC_SEQ_CST);
+}
+
+/* gp has exited, or a new thread begins on it. */
+void sigflush(struct g *gp)
+{
+	siginfo_t info;
+
+	if (!READ_ONCE(gp->sigpend))
+		return;
+	lock(&siglock);
+	while (taken(gp, ~0ul, &info))
+		;
+	unlock(&siglock);
+	__atomic_fetch_and(&gp->flags, ~GF_SIGNAL, __ATOMIC_SEQ_CST);
+}
+
+uint64_t gsigpending(void)
+{
+	return __atomic_load_n(&getg()->sigpend, __ATOMIC_SEQ_CST);
+}
+
+/* Send sig to mp's kernel thread, marked as ours. */
+int sigpoke(struct m *mp, int sig)
+{
+	siginfo_t info = { 0 };
+
+	info.si_signo = sig;
+	info.si_code = POKE;
+	return (int)RAW(__NR_rt_tgsigqueueinfo, RAW(__NR_getpid), mp->tid, sig,
+			&info);
+}
+
+/* gp has a new signal: let it have it where it is. mp is the caller's, acquired. */
+static void alert(struct m *mp, struct g *gp, int sig)
+{
+	struct m *to;
+
+	if (gp == curg()) {
+		mp->sigwork = 1;
+		return;
+	}
+	if (ginterrupted(mp, gp, INT_SIGNAL))
+		return;
+	if (!barrierall()) /* pairs with gswitch, see the top */
+		fullfence();
+	to = READ_ONCE(((struct g *)gp)->sched.m);
+	if (to && READ_ONCE(gp->sched.oncpu))
+		sigpoke(to, sig);
+}
+
+int gsigsend(struct g *gp, int sig, const void *info)
+{
+	struct m *mp = acquirem();
+	struct signode *n, **link;
+	uint64_t bit = BIT(sig);
+	void *h;
+
+	lock(&siglock);
+	h = actions[sig].handler;
+	if (!(READ_ONCE(gp->sigmask) & bit) && !ishandler(h)) {
+		unlock(&siglock);
+		/* default: of the process; ignored: nothing */
+		if (!h && !(bit & IGNORED))
+			RAW(__NR_kill, RAW(__NR_getpid), sig);
+		releasem(mp);
+		return 0;
+	}
+	if (sig < 32 && (gp->sigpend & bit)) {
+		n = NULL; /* standard signals merge */
+	} else {
+		n = nodeget();
+		if (!n) {
+			unlock(&siglock);
+			releasem(mp);
+			return -EAGAIN;
+		}
+		n->next = NULL;
+		n->sig = sig;
+		__builtin_memcpy(&n->info, info, sizeof(n->info));
+		for (link = &gp->sigq; *link; link = &(*link)->next)
+			;
+		*link = n;
+		__atomic_fetch_or(&gp->sigpend, bit, __ATOMIC_SEQ_CST);
+	}
+	setflag(gp);
+	unlock(&siglock);
+	/* seq_cst: pairs with gsigmask's store and look at sigpend */
+	if (!(__atomic_load_n(&gp->sigmask, __ATOMIC_SEQ_CST) & bit) ||
+	    (READ_ONCE(gp->sigwaits) & bit))
+		alert(mp, gp, sig);
+	releasem(mp);
+	return 0;
+}
+
+/* ---- delivery ----------------------------------------------------------------------------- */
+
+/* Bytes of the extended state behind a frame; 0: none. */
+static size_t xstatesize(const struct ucontext *uc)
+{
+	const struct _fpstate_64 *fp = (void *)uc->uc_mcontext.fpstate;
+
+	if (!fp)
+		return 0;
+	return fp->sw_reserved.magic1 == FP_XSTATE_MAGIC1 ?
+		       fp->sw_reserved.extended_size :
+		       sizeof(*fp);
+}
+
+/* Copy the kernel's frame below top; NULL if it would go below low. info goes with it.
+ * Returns the struct frame, whose ucontext is at frameuc(). */
+void *framecopy(uintptr_t top, uintptr_t low, const struct ucontext *uc,
+		const void *info)
+{
+	size_t xsize = xstatesize(uc);
+	uintptr_t fp = (top - xsize) & -64ul;
+	struct frame *f = (struct frame *)(((fp - sizeof(*f)) & -16ul) - 8);
+
+	if ((uintptr_t)f < low)
+		return NULL;
+	if (xsize)
+		__builtin_memcpy((void *)fp, (void *)uc->uc_mcontext.fpstate,
+				 xsize);
+	f->uc = *uc;
+	f->uc.uc_mcontext.fpstate = xsize ? (void *)fp : NULL;
+	if (info)
+		f->info = *(const siginfo_t *)info;
+	f->pretcode = sigreturn_;
+	return f;
+}
+
+struct ucontext *frameuc(void *frame)
+{
+	return &((struct frame *)frame)->uc;
+}
+
+static bool onalt(const struct g *gp, uintptr_t sp)
+{
+	return gp->alt.size && sp - gp->alt.sp < gp->alt.size;
+}
+
+/* Where a handler's frame goes: *low is its limit, 0 if unknown. */
+static uintptr_t handlerstack(const struct g *gp, const struct sigact *a,
+			      uintptr_t sp, uintptr_t *low)
+{
+	bool on = onalt(gp, sp);
+
+	*low = on ? gp->alt.sp : 0;
+	if (!(a->flags & SA_ONSTACK) || on || !gp->alt.size)
+		return sp - REDZONE;
+	*low = gp->alt.sp;
+	return gp->alt.sp + gp->alt.size;
+}
+
+static int altflags(const struct g *gp, uintptr_t sp)
+{
+	return !gp->alt.size ? SS_DISABLE :
+			       (onalt(gp, sp) ? SS_ONSTACK : 0) |
+				       (gp->alt.flags & SS_AUTODISARM_);
+}
+
+/* The action for sig, once: SA_RESETHAND. */
+static struct sigact actionfor(int sig)
+{
+	struct sigact a, dfl = { 0 };
+
+	lock(&siglock);
+	a = actions[sig];
+	if (ishandler(a.handler) && (a.flags & SA_RESETHAND)) {
+		dfl.flags = a.flags;
+		install(sig, &dfl);
+		record(sig, &dfl);
+	}
+	unlock(&siglock);
+	return a;
+}
+
+/* Let the kernel do what it does without a handler. */
+static void bydefault(int sig)
+{
+	struct ksigaction k = { .flags = SA_RESTORER,
+				.restorer = sigrestorer_ };
+
+	RAW(__NR_rt_sigaction, sig, &k, NULL, 8);
+	RAW(__NR_tgkill, RAW(__NR_getpid), RAW(__NR_gettid), sig);
+}
+
+/* Let the frame of sigentry return to the program's handler for sig, on gp's stack. */
+static void deliver(struct m *mp, struct g *gp, int sig, const siginfo_t *info,
+		    struct ucontext *uc)
+{
+	struct sigcontext *sc = &uc->uc_mcontext;
+	uintptr_t low, top;
+	struct sigact a;
+	struct frame *f;
+	uint64_t mask;
+
+	mp->locks++;
+	a = actionfor(sig);
+	mp->locks--;
+	if (!ishandler(a.handler)) { /* changed meanwhile */
+		if (!a.handler && !(BIT(sig) & IGNORED))
+			bydefault(sig);
+		return;
+	}
+	top = handlerstack(gp, &a, sc->rsp, &low);
+	f = framecopy(top, low, uc, info);
+	if (!f) { /* no room on its alternate stack */
+		bydefault(SIGSEGV);
+		return;
+	}
+	f->uc.uc_sigmask = gp->sigmask;
+	f->uc.uc_link = NULL;
+	f->uc.uc_stack = (stack_t){ .ss_sp = (void *)gp->alt.sp,
+				    .ss_flags = altflags(gp, sc->rsp),
+				    .ss_size = gp->alt.size };
+	if (low && (gp->alt.flags & SS_AUTODISARM_))
+		gp->alt = (struct sigalt){ 0 };
+	mask = gp->sigmask | a.mask;
+	if (!(a.flags & SA_NODEFER))
+		mask |= BIT(sig);
+	mask &= ~UNBLOCKABLE;
+	sigmaskrecord(mp, gp, mask);
+	uc->uc_sigmask = mask;
+	sc->rip = (uintptr_t)a.handler;
+	sc->rsp = (uintptr_t)f;
+	sc->rdi = (unsigned)sig;
+	sc->rsi = (uintptr_t)&f->info;
+	sc->rdx = (uintptr_t)&f->uc;
+	sc->rax = 0;
+	sc->eflags &= EFLAGS_HANDLER;
+	sc->fpstate = NULL; /* a handler begins with the initial state */
+	gp->nhandled++;
+	if (!(a.flags & SA_RESTART))
+		gp->norestart = true;
+	__atomic_fetch_and(&gp->interrupted, ~INT_SIGNAL, __ATOMIC_RELAXED);
+}
+
+/* A handler has returned; uc is its frame, which rt_sigreturn reads next. All that
+ * the handler may have changed there is taken over. */
+static void sigleave(void *arg)
+{
+	struct ucontext *uc = arg;
+	uint64_t all = MASK_ALL & ~UNBLOCKABLE & ~FAULTS, p;
+	struct g *gp;
+	struct m *mp;
+
+	/* until rt_sigreturn, which sets the mask that is recorded here */
+	RAW(__NR_rt_sigprocmask, SETMASK, &all, NULL, 8);
+	gp = curg();
+	mp = gp->sched.m;
+	if ((uc->uc_stack.ss_flags & SS_AUTODISARM_) && !gp->alt.size)
+		gp->alt = (struct sigalt){ (uintptr_t)uc->uc_stack.ss_sp,
+					   uc->uc_stack.ss_size,
+					   SS_AUTODISARM_ };
+	uc->uc_stack.ss_flags = SS_INVALID;
+	sigmaskrecord(mp, gp, uc->uc_sigmask & ~UNBLOCKABLE);
+	fullfence(); /* pairs with gsigsend */
+	p = READ_ONCE(gp->sigpend) & ~gp->sigmask;
+	for (; p; p &= p - 1)
+		sigpoke(mp, __builtin_ctzl(p) + 1);
+}
+
+/* releasem: signals were put off, or have come for the G that runs now. They are
+ * raised here; handlers run in the middle of this, so mp is not what it was. */
+cold void sigrelease(struct m *mp)
+{
+	struct g *gp = curg();
+	uint64_t p, tried = 0;
+
+	if (mp->locks || !gp || gp == mp->g0)
+		return;
+	mp->sigwork = 0;
+	if (mp->sigmask == MASK_UNKNOWN && !mp->nosig) {
+		mp->locks++;
+		msetmask(mp, gp->sigmask);
+		mp->locks--;
+	}
+	while ((p = READ_ONCE(gp->sigpend) & ~gp->sigmask & ~tried)) {
+		int sig = __builtin_ctzl(p) + 1;
+
+		if (sig < 32)
+			tried |= BIT(sig);
+		if (sigpoke(gp->sched.m, sig))
+			tried |= BIT(sig);
+	}
+	setflag(gp);
+	if (READ_ONCE(gp->flags) & GF_ATTENTION) {
+		__atomic_fetch_and(&gp->flags, ~GF_ATTENTION, __ATOMIC_SEQ_CST);
+		corehooks.attention();
+	}
+}
+
+/* ---- entry ----------------------------------------------------------------------------------- */
+
+/* Not here: send it on to the process, and block it until the next switch. The
+ * kernel lets a thread send anything to itself; the group is behind its number. */
+static void sendon(struct m *mp, int sig, siginfo_t *info, struct ucontext *uc)
+{
+	uc->uc_sigmask |= BIT(sig);
+	mp->sigmask = MASK_UNKNOWN;
+	if (READ_ONCE(mp->pstate) == PS_FOREIGN && !mp->nosig) {
+		mp->sigwork = 1; /* it may be for this very thread */
+		RAW(__NR_rt_tgsigqueueinfo, RAW(__NR_getpid), mp->tid, sig,
+		    info);
+	} else {
+		RAW(__NR_rt_sigqueueinfo, RAW(__NR_gettid), sig, info);
+	}
+}
+
+/* On a kernel thread that is not core's: as the kernel would have done. */
+static void natively(int sig, siginfo_t *info, struct ucontext *uc)
+{
+	struct g *gp = curg();
+	struct sigact a;
+	uint64_t mask;
+
+	if (gp)
+		((struct m *)gp->sched.m)->locks++;
+	a = actionfor(sig);
+	if (gp)
+		((struct m *)gp->sched.m)->locks--;
+	if (!ishandler(a.handler)) {
+		if (!a.handler && !(BIT(sig) & IGNORED))
+			bydefault(sig);
+		return;
+	}
+	mask = uc->uc_sigmask | a.mask;
+	if (!(a.flags & SA_NODEFER))
+		mask |= BIT(sig);
+	if (gp) {
+		gp->nhandled++;
+		gp->sigmask = mask;
+	}
+	RAW(__NR_rt_sigprocmask, SETMASK, &mask, NULL, 8);
+	((void (*)(int, siginfo_t *, void *))a.handler)(sig, info, uc);
+	if (gp)
+		gp->sigmask = uc->uc_sigmask;
+}
+
+static bool isfault(int sig, const siginfo_t *info)
+{
+	return (BIT(sig) & FAULTS) && info->si_code > 0;
+}
+
+/* The main G should have it instead of gp. */
+static bool formain(struct g *gp, int sig, const siginfo_t *info)
+{
+	struct g *maing = sched.maing;
+
+	if (!maing || gp == maing || gp->foreign || info->si_code == SI_TKILL)
+		return false;
+	return READ_ONCE(maing->status) != Gdead &&
+	       !(READ_ONCE(maing->sigmask) & BIT(sig));
+}
+
+static void sigentry(int sig, siginfo_t *info, struct ucontext *uc)
+{
+	struct m *mp = mofstack(uc);
+	bool poke = info->si_code == POKE, fault = isfault(sig, info);
+	struct g *gp;
+
+	if (!mp) {
+		gp = curg();
+		mp = gp ? gp->sched.m : NULL;
+		if (mp && !fault && (mp->nosig || mp->locks)) {
+			if (!poke)
+				sendon(mp, sig, info, uc);
+		} else if (!poke) {
+			natively(sig, info, uc);
+		}
+		return;
+	}
+	if (mp->locks && !fault) {
+		if (poke)
+			mp->sigwork = 1;
+		else
+			sendon(mp, sig, info, uc);
+		return;
+	}
+	gp = mp->curg;
+	if (poke) {
+		siginfo_t own;
+		uint64_t bit = ~gp->sigmask & BIT(sig);
+		int got = 0;
+
+		if (READ_ONCE(gp->sigpend) & bit) {
+			mp->locks++;
+			lock(&siglock);
+			got = taken(gp, bit, &own);
+			unlock(&siglock);
+			mp->locks--;
+		}
+		if (got)
+			deliver(mp, gp, sig, &own, uc);
+		else if (sig == SIGPREEMPT && READ_ONCE(mp->preempt))
+			preempt(mp, uc);
+		else
+			sigrestartcall(uc); /* that G has left */
+		return;
+	}
+	if (!fault && (gp->sigmask & BIT(sig))) {
+		sendon(mp, sig, info, uc); /* the kernel's mask was an old one */
+		return;
+	}
+	if (!fault && formain(gp, sig, info)) {
+		gsigsend(sched.maing, sig, info);
+		sigrestartcall(uc);
+		return;
+	}
+	deliver(mp, gp, sig, info, uc);
+}
+
+/* sysmon has taken one that was for the process. */
+void sigdispatch(struct m *mp, int sig, void *info)
+{
+	struct g *to = NULL, *gp;
+
+	mp->locks++;
+	lock(&siglock);
+	for (gp = sched.sigwaiters; gp && !to; gp = gp->sigwaitnext)
+		if (READ_ONCE(gp->sigwaits) & BIT(sig))
+			to = gp;
+	unlock(&siglock);
+	mp->locks--;
+	for (uint32_t id = 1; id <= READ_ONCE(sched.idgen) + 1 && !to; id++) {
+		uint32_t s;
+
+		gp = gbyid(id);
+		s = gp ? READ_ONCE(gp->status) : Gdead;
+		if (s != Gdead && s != Gidle &&
+		    !(READ_ONCE(gp->sigmask) & BIT(sig)))
+			to = gp;
+	}
+	gsigsend(to ? to : sched.maing, sig, info);
+}
+
+/* ---- waiting for signals ------------------------------------------------------------------------ */
+
+static void waiting(struct g *gp, uint64_t set)
+{
+	struct m *mp = acquirem();
+	struct g **link = &sched.sigwaiters;
+
+	lock(&siglock);
+	while (*link && *link != gp)
+		link = &(*link)->sigwaitnext;
+	if (*link)
+		*link = gp->sigwaitnext;
+	if (set) {
+		gp->sigwaitnext = sched.sigwaiters;
+		sched.sigwaiters = gp;
+	}
+	__atomic_store_n(&gp->sigwaits, set, __ATOMIC_SEQ_CST);
+	set = 0;
+	for (gp = sched.sigwaiters; gp; gp = gp->sigwaitnext)
+		set |= gp->sigwaits;
+	WRITE_ONCE(sched.sigwaits, set);
+	unlock(&siglock);
+	sysmonwake(); /* it takes others from now on */
+	releasem(mp);
+}
+
+static bool nonepending(void *set)
+{
+	return !(__atomic_load_n(&curg()->sigpend, __ATOMIC_SEQ_CST) &
+		 *(uint64_t *)set);
+}
+
+/* One that is there already; 0: none. */
+static int poll(struct g *gp, uint64_t set, void *info)
+{
+	static const long zero[2];
+	struct m *mp = acquirem();
+	int sig = 0;
+
+	if (READ_ONCE(gp->sigpend) & set) {
+		lock(&siglock);
+		sig = taken(gp, set, info);
+		unlock(&siglock);
+		setflag(gp);
+	}
+	while (!sig) {
+		long r = RAW(__NR_rt_sigtimedwait, &set, info, zero, 8);
+
+		if (r == -EINTR ||
+		    (r > 0 && ((siginfo_t *)info)->si_code == POKE))
+			continue;
+		if (r <= 0)
+			break;
+		sig = (int)r;
+	}
+	releasem(mp);
+	return sig;
+}
+
+int gsigwait(uint64_t set, void *info, int64_t deadline)
+{
+	struct g *gp = getg();
+	struct semawait w = { .addr = (uintptr_t)&set,
+			      .reason = WAIT_SIGNAL,
+			      .interruptible = true,
+			      .deadline = deadline,
+			      .check = nonepending,
+			      .arg = &set };
+	uint32_t before = gp->nhandled;
+	int sig, r = 0;
+
+	for (;;) {
+		sig = poll(gp, set, info);
+		if (sig || r == -ETIMEDOUT || gp->nhandled != before)
+			break;
+		if (!READ_ONCE(gp->sigwaits)) {
+			waiting(gp, set); /* then look once more */
+			continue;
+		}
+		r = semawait(&w);
+		if (r == -ECANCELED)
+			break;
+	}
+	if (READ_ONCE(gp->sigwaits))
+		waiting(gp, 0);
+	return sig			    ? sig :
+	       r == -ECANCELED		    ? r :
+	       gp->nhandled != before	    ? -EINTR :
+					      -EAGAIN;
+}
+
+static bool nohandler(void *before)
+{
+	return curg()->nhandled == *(uint32_t *)before;
+}
+
+void gsigsuspend(uint64_t mask)
+{
+	struct g *gp = getg();
+	uint32_t before = gp->nhandled;
+	struct semawait w = { .addr = (uintptr_t)&before,
+			      .reason = WAIT_SIGNAL,
+			      .interruptible = true,
+			      .deadline = NEVER,
+			      .check = nohandler,
+			      .arg = &before };
+	uint64_t old;
+
+	gsigmask(SETMASK, &mask, &old);
+	while (gp->nhandled == before)
+		if (semawait(&w) == -ECANCELED)
+			break;
+	gsigmask(SETMASK, &old, NULL);
+}
+
+uint32_t gsighandled(void)
+{
+	return getg()->nhandled;
+}
+
+bool gsigrestarts(void)
+{
+	return !getg()->norestart;
+}
+
+int gsigaltstack(const struct sigalt *ss, struct sigalt *old, uintptr_t sp)
+{
+	struct g *gp = getg();
+	bool on = onalt(gp, sp);
+
+	if (old)
+		*old = (struct sigalt){ gp->alt.sp, gp->alt.size,
+					altflags(gp, sp) };
+	if (!ss)
+		return 0;
+	if (on && !(gp->alt.flags & SS_AUTODISARM_))
+		return -EPERM;
+	if ((ss->flags & ~SS_AUTODISARM_) & ~(SS_DISABLE | SS_ONSTACK) ||
+	    (ss->flags & ~SS_AUTODISARM_) == (SS_DISABLE | SS_ONSTACK))
+		return -EINVAL;
+	if (ss->flags & SS_DISABLE) {
+		gp->alt = (struct sigalt){ 0 };
+		return 0;
+	}
+	if (ss->size < MINSIGSTKSZ)
+		return -ENOMEM;
+	gp->alt = *ss;
+	return 0;
+}
+
+/* ---- start and fork -------------------------------------------------------------------------------- */
+
+/* Adopt what the program has installed so far. On the main thread, before Ms. */
+int siginit(void)
+{
+	asm_sigleave = sigleave;
+	preemptinit();
+	if (!stacksinit())
+		return -ENOMEM;
+	for (int sig = 1; sig <= NSIG_; sig++) {
+		struct ksigaction k;
+		struct sigact a;
+
+		if ((BIT(sig) & UNBLOCKABLE) ||
+		    RAW(__NR_rt_sigaction, sig, NULL, &k, 8))
+			continue;
+		if (k.handler == (void *)sigentry)
+			continue; /* a fork child's: recorded */
+		a = (struct sigact){ k.handler, k.mask,
+				     k.flags & ~(unsigned long)SA_RESTORER };
+		record(sig, &a);
+		if (ishandler(a.handler) || sig == SIGPREEMPT)
+			install(sig, &a);
+	}
+	sigstarted = true;
+	return 0;
+}
+
+/* In a fork child: the alternate stack that this kernel thread has is m0's now. Its
+ * own pending signals are the parent's. */
+void sigfork(void)
+{
+	stack_t ss;
+
+	siglock.key = 0;
+	freenodes = NULL; /* may be half changed; not worth more */
+	if (curg()) {
+		curg()->sigq = NULL;
+		curg()->sigpend = 0;
+		curg()->sigwaits = 0;
+		curg()->flags &= ~GF_SIGNAL;
+	}
+	if (!sigstarted || RAW(__NR_sigaltstack, NULL, &ss))
+		return;
+	if ((uintptr_t)ss.ss_sp >= stacks && (uintptr_t)ss.ss_sp < stacksend) {
+		*slotm((uintptr_t)ss.ss_sp) = &m0;
+		m0.sigstack = (uintptr_t)ss.ss_sp - PAGE;
+	}
+}
