@@ -231,6 +231,9 @@ uint64_t ggetsigmask(void);
 /* Send to a G: its handler runs in that G wherever it is; a wait of it ends with
  * -EINTR. info is a siginfo_t. 0 or -EAGAIN (no memory). Async-signal-safe. */
 int gsigsend(struct g *gp, int sig, const void *info);
+/* A signal that the process sends to itself goes to the main G, as the kernel prefers
+ * the main thread, else to the caller. False: neither lets it in, or it has no handler. */
+bool gsigkill(int sig, const void *info);
 /* Signals that wait for the caller alone. */
 uint64_t gsigpending(void);
 /* Wait for a signal of set, which the caller blocks, by deadline: its number and its

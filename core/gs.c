@@ -292,11 +292,6 @@ int gsysmontid(void)
 	return sched.sysmontid;
 }
 
-void gattention(struct g *gp)
-{
-	__atomic_fetch_or(&gp->flags, GF_ATTENTION, __ATOMIC_SEQ_CST);
-}
-
 int gtid(const struct g *gp)
 {
 	struct m *mp = READ_ONCE(((struct g *)gp)->sched.m);

@@ -41,6 +41,7 @@ void acquirep(struct m *mp, struct p *pp)
 	mp->p = pp;
 	WRITE_ONCE(pp->m, mp);
 	pp->readied = NULL;
+	WRITE_ONCE(pp->syscalltick, pp->syscalltick + 1); /* a new slice */
 	store_release(&mp->pstate, PS_HELD); /* pairs with retake's CAS */
 }
 
@@ -172,6 +173,8 @@ void startm(struct p *pp, bool spinning)
 	if (!mp) {
 		/* the template thread runs it; the P is marked as spinning by
 		 * its readied word, nobody else looks at it until then */
+		if (!sched.wantm)
+			WRITE_ONCE(sched.wantat, nanotime());
 		pp->link = sched.wantm;
 		pp->readied = spinning ? (struct g *)1 : NULL;
 		sched.wantm = pp;
@@ -243,14 +246,36 @@ void wakep(void)
 		startm(pp, true);
 }
 
-/* Sleep until startm brings a P. On g0, without a P. */
+/* A P that waits for the template thread, for mp. Holds sched.lock. */
+struct p *wantget(struct m *mp)
+{
+	struct p *pp = sched.wantm;
+
+	if (!pp)
+		return NULL;
+	sched.wantm = pp->link;
+	WRITE_ONCE(sched.wantat, nanotime());
+	mp->spinning = pp->readied != NULL;
+	pp->readied = NULL;
+	return pp;
+}
+
+/* Sleep until startm brings a P. On g0, without a P. One that waits for a new M is
+ * taken at once: to make one the C library may need a lock that a G holds. */
 void stopm(struct m *mp)
 {
-	msetmask(mp, MASK_ALL); /* sysmon's M takes the signals meanwhile */
 	lock(&sched.lock);
-	mput(mp);
-	unlock(&sched.lock);
-	notesleep(&mp->park);
+	mp->nextp = wantget(mp);
+	if (!mp->nextp) {
+		unlock(&sched.lock);
+		msetmask(mp, MASK_ALL); /* sysmon takes the signals meanwhile */
+		lock(&sched.lock);
+		mput(mp);
+		unlock(&sched.lock);
+		notesleep(&mp->park);
+	} else {
+		unlock(&sched.lock);
+	}
 	acquirep(mp, mp->nextp);
 	mp->nextp = NULL;
 }

@@ -176,13 +176,16 @@ void preempt(struct m *mp, struct ucontext *uc)
 	uint64_t all;
 	void *f;
 
-	if (gp->foreign || mp->oldp ||
-	    (why == PREEMPT_FREE ?
-		     READ_ONCE(mp->pstate) != PS_TAKEN || !infutex(uc) :
-		     READ_ONCE(mp->pstate) != PS_HELD || !mp->p ||
-			     !READ_ONCE(mp->p->preempt) ||
-			     refused(sc->rip, why == PREEMPT_LIBC))) {
-		sigrestartcall(uc);
+	if (why == PREEMPT_FREE ?
+		    READ_ONCE(mp->pstate) != PS_TAKEN || !infutex(uc) :
+		    READ_ONCE(mp->pstate) != PS_HELD || !mp->p ||
+			    !READ_ONCE(mp->p->preempt) ||
+			    refused(sc->rip, why == PREEMPT_LIBC))
+		why = PREEMPT_NONE;
+	/* asked while it computed, it may be in a call by now */
+	sigrestartcall(uc);
+	if (why == PREEMPT_NONE || gp->foreign || mp->oldp) {
+		WRITE_ONCE(mp->refused, true);
 		return;
 	}
 	mp->locks++; /* until gopreempt */
@@ -207,7 +210,7 @@ void preempt(struct m *mp, struct ucontext *uc)
 	}
 	gp->side = s;
 	__atomic_fetch_or(&gp->flags, GF_SIDE, __ATOMIC_RELAXED);
-	frameuc(f)->uc_sigmask = gp->sigmask;
+	frameuc(f)->uc_sigmask = sigkernel(gp->sigmask);
 	frameuc(f)->uc_stack.ss_flags = SS_INVALID;
 	all = MASK_ALL & ~(1ul << 31) & ~(1ul << 32);
 	uc->uc_sigmask = all;

@@ -215,7 +215,8 @@ static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
 	bool fair = pp->switchtick % SCHEDTICKS == 0;
 
 	runtimers(mp, pp, now);
-	if (fair || pp->preempt)
+	/* a preempted G goes to the global queue: not before those here, then */
+	if (fair)
 		gp = fromglobal(pp, 1);
 	pp->preempt = false;
 	if (!gp)
@@ -308,6 +309,8 @@ static void reap(struct m *mp)
 static cold void enterflags(struct m *mp, struct g *gp)
 {
 	stackcheck(gp);
+	if (gp->flags & GF_SIDE)
+		sideput(gp);
 	if (READ_ONCE(gp->flags) & (GF_SIGNAL | GF_ATTENTION))
 		mp->sigwork = 1; /* releasem serves it */
 }
@@ -391,7 +394,9 @@ struct m *gopark(struct m *mp)
 	struct p *pp;
 
 	if (unlikely(gp->foreign)) {
+		mp->parked = true;
 		notesleep(&mp->park);
+		mp->parked = false;
 		goenter(mp, gp);
 		return gp->native ? goparked(mp) : mp;
 	}
@@ -684,11 +689,8 @@ void mstart(void *arg)
 	if (!sigstackalloc(mp))
 		throw("no memory for an alternate signal stack");
 	mopenproc(mp);
-	if (mp->nextp) {
-		acquirep(mp, mp->nextp);
-		mp->nextp = NULL;
-	} else {
-		stopm(mp);
-	}
+	xadd(&sched.nmstarting, -1);
+	notewakeup(&sched.templatenote);
+	stopm(mp);
 	schedloop(0);
 }

@@ -165,8 +165,10 @@ struct m {
 
 	/* what sysmon wants of its next SIGPREEMPT: enum, see preempt.c */
 	uint32_t preempt;
+	bool refused;		/* it was asked and did not; sysmon clears */
 	uint32_t takenwhy;	/* the P was taken: enum takenwhy; before PS_TAKEN */
 	bool nosig;		/* sysmon, template: never runs a handler */
+	bool parked;		/* its P-less G sleeps on the note; owner */
 	uintptr_t sigstack;	/* its alternate stack, 0: none */
 
 	/* sysmon only, but tid (set once) */
@@ -228,6 +230,8 @@ struct schedt {
 	uint32_t nglist[NCLASS];	/* both */
 	struct m *freem;	/* foreign Ms whose thread has ended, */
 	struct g *freeg;	/* and their Gs */
+	int64_t wantat;		/* since when the first does */
+	uint32_t nmstarting;	/* Ms on their way; read anywhere */
 	uint32_t nm;		/* Ms ever made */
 	struct m *allm;
 
@@ -264,7 +268,6 @@ struct schedt {
 	/* signals: how many Gs block each; see gsigmask */
 	uint32_t nblock[64];
 	uint32_t recvgen, recvack;
-	uint64_t sigwaits;	/* union of the Gs' in gsigwait; by siglock */
 	struct g *sigwaiters;	/* by siglock, linked by sigwaitnext */
 };
 
@@ -337,6 +340,7 @@ struct p *pidleget(void);		/* holds sched.lock */
 void acquirep(struct m *mp, struct p *pp);
 struct p *releasep(struct m *mp);
 void stopm(struct m *mp);
+struct p *wantget(struct m *mp);	/* holds sched.lock */
 struct m *allocm(void);
 
 /* ---- pless.c ---- */
@@ -402,6 +406,7 @@ bool barrierall(void);
 #define MASK_ALL (~0ul)		/* all but those that must not be blocked */
 #define MASK_UNKNOWN (1ul << 8) /* no real mask: the kernel's differs */
 void msetmask(struct m *mp, uint64_t mask);
+uint64_t sigkernel(uint64_t mask);
 void sigmaskcount(uint64_t mask, int n);
 void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask);
 uint64_t sigblockedbyall(void);
@@ -411,7 +416,8 @@ int siginit(void);
 bool sigstackalloc(struct m *mp);
 void sigflush(struct g *gp);
 void sigfork(void);
-uint64_t sighandled(uint64_t all);	/* of all: those that a handler is for */
+uint64_t sighandled(void);
+uint64_t sigwant(struct m *mp, uint64_t blocked);
 void sigdispatch(struct m *mp, int sig, void *info);
 bool sigready(struct g *gp);
 #define POKE (-77)		/* si_code of a signal that core sends to an M */

@@ -22,23 +22,27 @@
 static int startthread(void (*fn)(void *), struct m *mp)
 {
 	char *stack = sysalloc(M_STACK);
+	int err;
 
 	if (!stack)
 		return -ENOMEM;
-	return corehooks.thread_start(fn, mp, stack, M_STACK);
+	err = corehooks.thread_start(fn, mp, stack, M_STACK);
+	if (err)
+		sysfree(stack, M_STACK);
+	return err;
 }
 
-static void startM(struct p *pp)
+/* A new M, idle: it takes the P that it was made for when it comes up. */
+static void startM(void)
 {
 	struct m *mp = allocm();
 	int err;
 
-	mp->nextp = pp;
-	if (pp) {
-		mp->spinning = pp->readied != NULL;
-		pp->readied = NULL;
-	}
-	err = startthread(mstart, mp);
+	/* a limit on kernel threads may be met for a moment only */
+	xadd(&sched.nmstarting, 1);
+	for (int i = 0; (err = startthread(mstart, mp)) == -EAGAIN && i < 1000;
+	     i++)
+		usleep_raw(10000);
 	if (err)
 		throw("cannot start a kernel thread (error %d); %u run", -err,
 		      sched.nm);
@@ -57,19 +61,18 @@ void schedtemplate(void *arg)
 	mp->g0->sched.m = mp;
 	mp->g0->sched.fs = gettp();
 	for (;;) {
-		struct p *pp;
-		bool spare;
+		uint32_t wanted = 0;
 
 		lock(&sched.lock);
-		pp = sched.wantm;
-		if (pp)
-			sched.wantm = pp->link;
-		spare = sched.wantspare && sched.nmidle < SPARES;
-		if (!pp)
-			sched.wantspare = 0;
+		for (struct p *pp = sched.wantm; pp; pp = pp->link)
+			wanted++;
+		if (sched.wantspare && sched.nmidle < SPARES)
+			wanted++;
+		sched.wantspare = 0;
 		unlock(&sched.lock);
-		if (pp || spare)
-			startM(pp);
+		/* those on their way count: they take what is wanted */
+		if (wanted > READ_ONCE(sched.nmstarting))
+			startM();
 		else
 			notesleep(&sched.templatenote);
 	}

@@ -160,8 +160,12 @@ void gcancelwait(struct g *gp)
 /* Wait on the M's note, which is a P-less G's timer, too. */
 static void foreignsleep(struct m *mp, struct g *gp, int64_t deadline)
 {
-	if (!notetsleep(&mp->park, deadline) &&
-	    !takeoff(gp, 0, -ETIMEDOUT, false))
+	bool woken;
+
+	mp->parked = true;
+	woken = notetsleep(&mp->park, deadline);
+	mp->parked = false;
+	if (!woken && !takeoff(gp, 0, -ETIMEDOUT, false))
 		notesleep(&mp->park); /* somebody is waking it */
 	goenter(mp, gp);
 }

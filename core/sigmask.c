@@ -18,10 +18,19 @@
 /* 32 and 33 are glibc's, 9 and 19 the kernel's; a blocked fault kills */
 #define FAULTS ((1ul << 3) | (1ul << 4) | (1ul << 6) | (1ul << 7) | (1ul << 10))
 
+/* The kernel's mask for a thread whose own is this: who blocks SIGPREEMPT blocks the
+ * program's, not ours. */
+uint64_t sigkernel(uint64_t mask)
+{
+	if (mask == MASK_ALL)
+		return ~NEVERBLOCK;
+	return sigstarted ? mask & ~(1ul << (SIGPREEMPT - 1)) : mask;
+}
+
 /* Set the kernel's mask of this M. */
 void msetmask(struct m *mp, uint64_t mask)
 {
-	uint64_t set = mask == MASK_ALL ? ~NEVERBLOCK : mask;
+	uint64_t set = sigkernel(mask);
 
 	if (mp->sigmask == mask)
 		return;
@@ -82,9 +91,8 @@ void sigreceive(struct m *mp, int64_t deadline)
 	long ts[2], sig;
 
 	blocked = sigblockedbyall();
-	mask = (blocked | sighandled(~0ul) | 1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;
-	want = (sighandled(~blocked) | READ_ONCE(sched.sigwaits) |
-		1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;
+	mask = (blocked | sighandled() | 1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;
+	want = (sigwant(mp, blocked) | 1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;
 	if (mp->sigmask != mask) {
 		RAW(__NR_rt_sigprocmask, SETMASK, &mask, NULL, 8);
 		mp->sigmask = mask;
@@ -127,7 +135,7 @@ void gsigmask(int how, const uint64_t *set, uint64_t *old)
 {
 	struct m *mp = acquirem();
 	struct g *gp = curg();
-	uint64_t was = gp->sigmask, mask = was;
+	uint64_t was = gp->sigmask, mask = was, kmask;
 	bool wait = false;
 
 	if (set) {
@@ -138,7 +146,8 @@ void gsigmask(int how, const uint64_t *set, uint64_t *old)
 		*old = was;
 	if (set) {
 		sigmaskrecord(mp, gp, mask);
-		RAW(__NR_rt_sigprocmask, SETMASK, &mask, NULL, 8);
+		kmask = sigkernel(mask);
+		RAW(__NR_rt_sigprocmask, SETMASK, &kmask, NULL, 8);
 		wait = mask & ~was && counted(gp) &&
 		       (sigblockedbyall() & mask & ~was);
 		if (unlikely(READ_ONCE(gp->sigpend)))

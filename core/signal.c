@@ -69,6 +69,7 @@ static struct mutex siglock;
 static struct sigact actions[NSIG_ + 1]; /* by siglock */
 static uint64_t handled;		 /* signals with a handler; by siglock */
 static struct signode *freenodes;	 /* by siglock */
+static uint32_t nqueued;		 /* nodes in use; by siglock */
 static uintptr_t stacks, stacksend;	 /* alternate stacks of Ms: one region */
 static size_t stackslot;		 /* a power of two */
 static uint32_t nstacks;
@@ -176,11 +177,14 @@ static int install(int sig, const struct sigact *a)
 static void record(int sig, const struct sigact *a)
 {
 	actions[sig] = *a;
+	actions[sig].mask &= ~(BIT(SIGKILL) | BIT(SIGSTOP));
 	if (ishandler(a->handler))
 		handled |= BIT(sig);
 	else
 		handled &= ~BIT(sig);
 }
+
+static void discard(int sig);
 
 int gsigaction(int sig, const struct sigact *act, struct sigact *old)
 {
@@ -199,16 +203,19 @@ int gsigaction(int sig, const struct sigact *act, struct sigact *old)
 			record(sig, act);
 		err = install(sig, act);
 		record(sig, act);
+		if ((uintptr_t)act->handler == 1 ||
+		    (!act->handler && (BIT(sig) & IGNORED)))
+			discard(sig);
 	}
 	unlock(&siglock);
 	releasem(mp);
 	return err;
 }
 
-/* Those of `all` that sysmon should take in: a handler is there for them. */
-uint64_t sighandled(uint64_t all)
+/* Those that a handler is for. */
+uint64_t sighandled(void)
 {
-	return READ_ONCE(handled) & all;
+	return READ_ONCE(handled);
 }
 
 /* ---- queues of signals for one G ---------------------------------------------------------- */
@@ -227,6 +234,7 @@ static struct signode *nodeget(void)
 
 static void nodeput(struct signode *n)
 {
+	nqueued--;
 	n->next = freenodes;
 	freenodes = n;
 }
@@ -321,11 +329,75 @@ static void alert(struct m *mp, struct g *gp, int sig)
 		sigpoke(to, sig);
 }
 
+/* Add to gp's queue. Holds siglock. False: no memory. */
+static bool enqueue(struct g *gp, int sig, const siginfo_t *info)
+{
+	struct signode *n, **link;
+
+	if (sig < 32 && (gp->sigpend & BIT(sig)))
+		return true; /* standard signals merge */
+	n = nodeget();
+	if (!n)
+		return false;
+	n->next = NULL;
+	n->sig = sig;
+	n->info = *info;
+	for (link = &gp->sigq; *link; link = &(*link)->next)
+		;
+	*link = n;
+	nqueued++;
+	__atomic_fetch_or(&gp->sigpend, BIT(sig), __ATOMIC_SEQ_CST);
+	setflag(gp);
+	return true;
+}
+
+/* sig is ignored from now on: so is what waits. Holds siglock. */
+static void discard(int sig)
+{
+	siginfo_t info;
+
+	for (uint32_t id = 1; nqueued && id <= READ_ONCE(sched.idgen) + 1;
+	     id++) {
+		struct g *gp = gbyid(id);
+
+		while (gp && (READ_ONCE(gp->sigpend) & BIT(sig)))
+			taken(gp, BIT(sig), &info);
+	}
+}
+
+/* libc's system() has the kernel ignore some for a while, behind our back. */
+static bool kernelhandles(int sig)
+{
+	struct ksigaction k;
+
+	return RAW(__NR_rt_sigaction, sig, NULL, &k, 8) == 0 &&
+	       k.handler == (void *)sigentry;
+}
+
+/* Main, or the caller, lets sig in and there is a handler for it. */
+static bool letsin(const struct g *gp, int sig)
+{
+	return gp && READ_ONCE(gp->status) != Gdead &&
+	       !(READ_ONCE(gp->sigmask) & BIT(sig));
+}
+
+bool gsigkill(int sig, const void *info)
+{
+	struct g *to = sched.maing;
+
+	if (sig < 1 || sig > NSIG_ || !(READ_ONCE(handled) & BIT(sig)) ||
+	    !kernelhandles(sig))
+		return false;
+	if (!letsin(to, sig))
+		to = getg();
+	return letsin(to, sig) && gsigsend(to, sig, info) == 0;
+}
+
 int gsigsend(struct g *gp, int sig, const void *info)
 {
 	struct m *mp = acquirem();
-	struct signode *n, **link;
 	uint64_t bit = BIT(sig);
+	bool ok;
 	void *h;
 
 	lock(&siglock);
@@ -338,31 +410,14 @@ int gsigsend(struct g *gp, int sig, const void *info)
 		releasem(mp);
 		return 0;
 	}
-	if (sig < 32 && (gp->sigpend & bit)) {
-		n = NULL; /* standard signals merge */
-	} else {
-		n = nodeget();
-		if (!n) {
-			unlock(&siglock);
-			releasem(mp);
-			return -EAGAIN;
-		}
-		n->next = NULL;
-		n->sig = sig;
-		__builtin_memcpy(&n->info, info, sizeof(n->info));
-		for (link = &gp->sigq; *link; link = &(*link)->next)
-			;
-		*link = n;
-		__atomic_fetch_or(&gp->sigpend, bit, __ATOMIC_SEQ_CST);
-	}
-	setflag(gp);
+	ok = enqueue(gp, sig, info);
 	unlock(&siglock);
 	/* seq_cst: pairs with gsigmask's store and look at sigpend */
-	if (!(__atomic_load_n(&gp->sigmask, __ATOMIC_SEQ_CST) & bit) ||
-	    (READ_ONCE(gp->sigwaits) & bit))
+	if (ok && (!(__atomic_load_n(&gp->sigmask, __ATOMIC_SEQ_CST) & bit) ||
+		   (READ_ONCE(gp->sigwaits) & bit)))
 		alert(mp, gp, sig);
 	releasem(mp);
-	return 0;
+	return ok ? 0 : -EAGAIN;
 }
 
 /* ---- delivery ----------------------------------------------------------------------------- */
@@ -457,15 +512,48 @@ static void bydefault(int sig)
 	RAW(__NR_tgkill, RAW(__NR_getpid), RAW(__NR_gettid), sig);
 }
 
-/* Let the frame of sigentry return to the program's handler for sig, on gp's stack. */
-static void deliver(struct m *mp, struct g *gp, int sig, const siginfo_t *info,
-		    struct ucontext *uc)
+/* Let the frame of sigentry return into a.handler(sig, info, uc), on gp's stack. */
+static bool enter(struct m *mp, struct g *gp, const struct sigact *a, int sig,
+		  const siginfo_t *info, struct ucontext *uc)
 {
 	struct sigcontext *sc = &uc->uc_mcontext;
 	uintptr_t low, top;
-	struct sigact a;
 	struct frame *f;
 	uint64_t mask;
+
+	top = handlerstack(gp, a, sc->rsp, &low);
+	f = framecopy(top, low, uc, info);
+	if (!f)
+		return false;
+	f->uc.uc_sigmask = gp->sigmask;
+	f->uc.uc_link = NULL;
+	f->uc.uc_stack = (stack_t){ .ss_sp = (void *)gp->alt.sp,
+				    .ss_flags = altflags(gp, sc->rsp),
+				    .ss_size = gp->alt.size };
+	if (low && (gp->alt.flags & SS_AUTODISARM_))
+		gp->alt = (struct sigalt){ 0 };
+	mask = gp->sigmask | a->mask;
+	if (!(a->flags & SA_NODEFER))
+		mask |= BIT(sig);
+	mask &= ~UNBLOCKABLE;
+	sigmaskrecord(mp, gp, mask);
+	uc->uc_sigmask = sigkernel(mask);
+	sc->rip = (uintptr_t)a->handler;
+	sc->rsp = (uintptr_t)f;
+	sc->rdi = (unsigned)sig;
+	sc->rsi = (uintptr_t)&f->info;
+	sc->rdx = (uintptr_t)&f->uc;
+	sc->rax = 0;
+	sc->eflags &= EFLAGS_HANDLER;
+	sc->fpstate = NULL; /* a handler begins with the initial state */
+	return true;
+}
+
+/* Run the program's handler for sig next. */
+static void deliver(struct m *mp, struct g *gp, int sig, const siginfo_t *info,
+		    struct ucontext *uc)
+{
+	struct sigact a;
 
 	mp->locks++;
 	a = actionfor(sig);
@@ -475,33 +563,10 @@ static void deliver(struct m *mp, struct g *gp, int sig, const siginfo_t *info,
 			bydefault(sig);
 		return;
 	}
-	top = handlerstack(gp, &a, sc->rsp, &low);
-	f = framecopy(top, low, uc, info);
-	if (!f) { /* no room on its alternate stack */
-		bydefault(SIGSEGV);
+	if (!enter(mp, gp, &a, sig, info, uc)) {
+		bydefault(SIGSEGV); /* no room on its alternate stack */
 		return;
 	}
-	f->uc.uc_sigmask = gp->sigmask;
-	f->uc.uc_link = NULL;
-	f->uc.uc_stack = (stack_t){ .ss_sp = (void *)gp->alt.sp,
-				    .ss_flags = altflags(gp, sc->rsp),
-				    .ss_size = gp->alt.size };
-	if (low && (gp->alt.flags & SS_AUTODISARM_))
-		gp->alt = (struct sigalt){ 0 };
-	mask = gp->sigmask | a.mask;
-	if (!(a.flags & SA_NODEFER))
-		mask |= BIT(sig);
-	mask &= ~UNBLOCKABLE;
-	sigmaskrecord(mp, gp, mask);
-	uc->uc_sigmask = mask;
-	sc->rip = (uintptr_t)a.handler;
-	sc->rsp = (uintptr_t)f;
-	sc->rdi = (unsigned)sig;
-	sc->rsi = (uintptr_t)&f->info;
-	sc->rdx = (uintptr_t)&f->uc;
-	sc->rax = 0;
-	sc->eflags &= EFLAGS_HANDLER;
-	sc->fpstate = NULL; /* a handler begins with the initial state */
 	gp->nhandled++;
 	if (!(a.flags & SA_RESTART))
 		gp->norestart = true;
@@ -521,16 +586,26 @@ static void sigleave(void *arg)
 	RAW(__NR_rt_sigprocmask, SETMASK, &all, NULL, 8);
 	gp = curg();
 	mp = gp->sched.m;
-	if ((uc->uc_stack.ss_flags & SS_AUTODISARM_) && !gp->alt.size)
+	/* as rt_sigreturn does, whatever the handler has set meanwhile */
+	gp->alt = (struct sigalt){ 0 };
+	if (!(uc->uc_stack.ss_flags & SS_DISABLE))
 		gp->alt = (struct sigalt){ (uintptr_t)uc->uc_stack.ss_sp,
 					   uc->uc_stack.ss_size,
-					   SS_AUTODISARM_ };
+					   uc->uc_stack.ss_flags &
+						   SS_AUTODISARM_ };
 	uc->uc_stack.ss_flags = SS_INVALID;
 	sigmaskrecord(mp, gp, uc->uc_sigmask & ~UNBLOCKABLE);
+	uc->uc_sigmask = sigkernel(gp->sigmask);
 	fullfence(); /* pairs with gsigsend */
 	p = READ_ONCE(gp->sigpend) & ~gp->sigmask;
 	for (; p; p &= p - 1)
 		sigpoke(mp, __builtin_ctzl(p) + 1);
+}
+
+static void attend(void)
+{
+	__atomic_fetch_and(&curg()->flags, ~GF_ATTENTION, __ATOMIC_SEQ_CST);
+	corehooks.attention();
 }
 
 /* releasem: signals were put off, or have come for the G that runs now. They are
@@ -543,11 +618,8 @@ cold void sigrelease(struct m *mp)
 	if (mp->locks || !gp || gp == mp->g0)
 		return;
 	mp->sigwork = 0;
-	if (mp->sigmask == MASK_UNKNOWN && !mp->nosig) {
-		mp->locks++;
-		msetmask(mp, gp->sigmask);
-		mp->locks--;
-	}
+	if (mp->sigmask == MASK_UNKNOWN && !mp->nosig)
+		msetmask(mp, gp->sigmask); /* those blocked here come now */
 	while ((p = READ_ONCE(gp->sigpend) & ~gp->sigmask & ~tried)) {
 		int sig = __builtin_ctzl(p) + 1;
 
@@ -557,9 +629,35 @@ cold void sigrelease(struct m *mp)
 			tried |= BIT(sig);
 	}
 	setflag(gp);
-	if (READ_ONCE(gp->flags) & GF_ATTENTION) {
-		__atomic_fetch_and(&gp->flags, ~GF_ATTENTION, __ATOMIC_SEQ_CST);
-		corehooks.attention();
+	if (READ_ONCE(gp->flags) & GF_ATTENTION)
+		attend();
+}
+
+/* Run attend() on gp, which computes. */
+static void interruptto(struct m *mp, struct g *gp, struct ucontext *uc)
+{
+	static const struct sigact a = { .handler = (void *)attend,
+					 .flags = SA_NODEFER };
+
+	sigrestartcall(uc);
+	enter(mp, gp, &a, SIGPREEMPT, NULL, uc);
+}
+
+void gattention(struct g *gp)
+{
+	struct m *to;
+
+	__atomic_fetch_or(&gp->flags, GF_ATTENTION, __ATOMIC_SEQ_CST);
+	if (!barrierall()) /* pairs with gswitch, as in alert() */
+		fullfence();
+	/* one that does not run attends to it before it does */
+	for (int i = 0; i < 1000 && READ_ONCE(gp->sched.oncpu) &&
+			(READ_ONCE(gp->flags) & GF_ATTENTION);
+	     i++) {
+		to = READ_ONCE(((struct g *)gp)->sched.m);
+		if (i % 16 == 0 && to)
+			sigpoke(to, SIGPREEMPT);
+		usleep_raw(50);
 	}
 }
 
@@ -571,8 +669,10 @@ static void sendon(struct m *mp, int sig, siginfo_t *info, struct ucontext *uc)
 {
 	uc->uc_sigmask |= BIT(sig);
 	mp->sigmask = MASK_UNKNOWN;
+	if (mp->locks)
+		mp->sigwork = 1; /* until the section ends, at the latest */
 	if (READ_ONCE(mp->pstate) == PS_FOREIGN && !mp->nosig) {
-		mp->sigwork = 1; /* it may be for this very thread */
+		/* it may be for this very thread */
 		RAW(__NR_rt_tgsigqueueinfo, RAW(__NR_getpid), mp->tid, sig,
 		    info);
 	} else {
@@ -610,6 +710,36 @@ static void natively(int sig, siginfo_t *info, struct ucontext *uc)
 		gp->sigmask = uc->uc_sigmask;
 }
 
+/* The G of mp sleeps on mp's note, which holds no lock: end its wait. releasem
+ * raises what is queued. */
+static void whileparked(struct m *mp, int sig, const siginfo_t *info)
+{
+	struct g *gp = mp->curg;
+
+	if (info) {
+		lock(&siglock);
+		enqueue(gp, sig, info);
+		unlock(&siglock);
+	}
+	ginterrupted(mp, gp, INT_SIGNAL);
+}
+
+/* Is what we sent, for gp, and not for one that ran here before? */
+static bool forhere(struct m *mp, struct g *gp, int sig, siginfo_t *own)
+{
+	uint64_t bit = ~gp->sigmask & BIT(sig);
+	int got;
+
+	if (!(READ_ONCE(gp->sigpend) & bit))
+		return false;
+	mp->locks++;
+	lock(&siglock);
+	got = taken(gp, bit, own);
+	unlock(&siglock);
+	mp->locks--;
+	return got != 0;
+}
+
 static bool isfault(int sig, const siginfo_t *info)
 {
 	return (BIT(sig) & FAULTS) && info->si_code > 0;
@@ -626,25 +756,44 @@ static bool formain(struct g *gp, int sig, const siginfo_t *info)
 	       !(READ_ONCE(maing->sigmask) & BIT(sig));
 }
 
+/* On a kernel thread without an alternate stack of ours: one that core did not make,
+ * or that never runs handlers. */
+static void foreignentry(int sig, siginfo_t *info, struct ucontext *uc,
+			 bool poke, bool fault)
+{
+	struct g *gp = curg();
+	struct m *mp = gp ? gp->sched.m : NULL;
+	siginfo_t own;
+
+	if (mp && mp->parked && !fault)
+		whileparked(mp, sig, poke ? NULL : info);
+	else if (mp && !fault && (mp->nosig || mp->locks)) {
+		if (poke)
+			mp->sigwork = 1;
+		else
+			sendon(mp, sig, info, uc);
+	} else if (!poke) {
+		natively(sig, info, uc);
+	} else if (mp && forhere(mp, gp, sig, &own)) {
+		natively(sig, &own, uc);
+	}
+}
+
 static void sigentry(int sig, siginfo_t *info, struct ucontext *uc)
 {
 	struct m *mp = mofstack(uc);
 	bool poke = info->si_code == POKE, fault = isfault(sig, info);
+	siginfo_t own;
 	struct g *gp;
 
 	if (!mp) {
-		gp = curg();
-		mp = gp ? gp->sched.m : NULL;
-		if (mp && !fault && (mp->nosig || mp->locks)) {
-			if (!poke)
-				sendon(mp, sig, info, uc);
-		} else if (!poke) {
-			natively(sig, info, uc);
-		}
+		foreignentry(sig, info, uc, poke, fault);
 		return;
 	}
 	if (mp->locks && !fault) {
-		if (poke)
+		if (mp->parked)
+			whileparked(mp, sig, poke ? NULL : info);
+		else if (poke)
 			mp->sigwork = 1;
 		else
 			sendon(mp, sig, info, uc);
@@ -652,19 +801,10 @@ static void sigentry(int sig, siginfo_t *info, struct ucontext *uc)
 	}
 	gp = mp->curg;
 	if (poke) {
-		siginfo_t own;
-		uint64_t bit = ~gp->sigmask & BIT(sig);
-		int got = 0;
-
-		if (READ_ONCE(gp->sigpend) & bit) {
-			mp->locks++;
-			lock(&siglock);
-			got = taken(gp, bit, &own);
-			unlock(&siglock);
-			mp->locks--;
-		}
-		if (got)
+		if (forhere(mp, gp, sig, &own))
 			deliver(mp, gp, sig, &own, uc);
+		else if (READ_ONCE(gp->flags) & GF_ATTENTION)
+			interruptto(mp, gp, uc);
 		else if (sig == SIGPREEMPT && READ_ONCE(mp->preempt))
 			preempt(mp, uc);
 		else
@@ -672,7 +812,10 @@ static void sigentry(int sig, siginfo_t *info, struct ucontext *uc)
 		return;
 	}
 	if (!fault && (gp->sigmask & BIT(sig))) {
-		sendon(mp, sig, info, uc); /* the kernel's mask was an old one */
+		if (sig == SIGPREEMPT)
+			sigdispatch(mp, sig, info); /* never blocked here */
+		else
+			sendon(mp, sig, info, uc); /* the mask was an old one */
 		return;
 	}
 	if (!fault && formain(gp, sig, info)) {
@@ -683,28 +826,60 @@ static void sigentry(int sig, siginfo_t *info, struct ucontext *uc)
 	deliver(mp, gp, sig, info, uc);
 }
 
-/* sysmon has taken one that was for the process. */
-void sigdispatch(struct m *mp, int sig, void *info)
+/* A waiter takes one signal a wait. Holds siglock. */
+static uint64_t wanted(const struct g *gp)
 {
-	struct g *to = NULL, *gp;
+	return READ_ONCE(gp->sigpend) & gp->sigwaits ? 0 : gp->sigwaits;
+}
+
+/* What sysmon should take in: what some G lets in that has a handler, and what some
+ * G waits for. */
+uint64_t sigwant(struct m *mp, uint64_t blocked)
+{
+	uint64_t want;
 
 	mp->locks++;
 	lock(&siglock);
-	for (gp = sched.sigwaiters; gp && !to; gp = gp->sigwaitnext)
-		if (READ_ONCE(gp->sigwaits) & BIT(sig))
-			to = gp;
+	want = handled & ~blocked;
+	for (struct g *gp = sched.sigwaiters; gp; gp = gp->sigwaitnext)
+		want |= wanted(gp);
 	unlock(&siglock);
 	mp->locks--;
-	for (uint32_t id = 1; id <= READ_ONCE(sched.idgen) + 1 && !to; id++) {
-		uint32_t s;
+	return want;
+}
 
+/* sysmon has taken one that was for the process: to one that waits for it, else to
+ * the first G that lets it in, main before others. */
+void sigdispatch(struct m *mp, int sig, void *info)
+{
+	struct g *to, *gp = NULL;
+	uint32_t s;
+
+	mp->locks++;
+	lock(&siglock);
+	for (to = sched.sigwaiters; to; to = to->sigwaitnext)
+		if ((wanted(to) & BIT(sig)) && enqueue(to, sig, info))
+			break;
+	unlock(&siglock);
+	if (to)
+		alert(mp, to, sig);
+	mp->locks--;
+	if (to || (sig != SIGPREEMPT && !kernelhandles(sig)))
+		return;
+	for (uint32_t id = 1; id <= READ_ONCE(sched.idgen) + 1; id++) {
 		gp = gbyid(id);
 		s = gp ? READ_ONCE(gp->status) : Gdead;
 		if (s != Gdead && s != Gidle &&
 		    !(READ_ONCE(gp->sigmask) & BIT(sig)))
-			to = gp;
+			break;
+		gp = NULL;
 	}
-	gsigsend(to ? to : sched.maing, sig, info);
+	if (gp)
+		gsigsend(gp, sig, info);
+	else if (sig == SIGPREEMPT)
+		gsigsend(sched.maing, sig, info); /* never the kernel's to keep */
+	else
+		RAW(__NR_rt_sigqueueinfo, RAW(__NR_gettid), sig, info);
 }
 
 /* ---- waiting for signals ------------------------------------------------------------------------ */
@@ -724,10 +899,6 @@ static void waiting(struct g *gp, uint64_t set)
 		sched.sigwaiters = gp;
 	}
 	__atomic_store_n(&gp->sigwaits, set, __ATOMIC_SEQ_CST);
-	set = 0;
-	for (gp = sched.sigwaiters; gp; gp = gp->sigwaitnext)
-		set |= gp->sigwaits;
-	WRITE_ONCE(sched.sigwaits, set);
 	unlock(&siglock);
 	sysmonwake(); /* it takes others from now on */
 	releasem(mp);
@@ -790,8 +961,11 @@ int gsigwait(uint64_t set, void *info, int64_t deadline)
 		if (r == -ECANCELED)
 			break;
 	}
-	if (READ_ONCE(gp->sigwaits))
+	if (READ_ONCE(gp->sigwaits)) {
 		waiting(gp, 0);
+		if (!sig) /* one may have come just before */
+			sig = poll(gp, set, info);
+	}
 	return sig			    ? sig :
 	       r == -ECANCELED		    ? r :
 	       gp->nhandled != before	    ? -EINTR :
@@ -893,6 +1067,7 @@ void sigfork(void)
 
 	siglock.key = 0;
 	freenodes = NULL; /* may be half changed; not worth more */
+	nqueued = 0;
 	if (curg()) {
 		curg()->sigq = NULL;
 		curg()->sigpend = 0;

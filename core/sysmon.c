@@ -11,7 +11,8 @@
  * The net, for what interposition cannot see, in this order:
  *	1. an M that sleeps unseen loses its P and stays where it is;
  *	2. a G to which that happens thrice in 100 ms becomes native (pless.c);
- *	3. past UNSEEN_MAX such Ms, those longest in an untimed futex wait are freed:
+ *	3. past UNSEEN_MAX such Ms, or when no other M can be made, those longest in
+ *	   an untimed futex wait are freed:
  *	   the kernel restarts that wait when the G runs again, and no other;
  *	4. a G that cannot be preempted for 100 ms loses its P and becomes native.
  * Without a readable /proc an M that does not tick for a slice counts as blocked.
@@ -24,6 +25,8 @@
 #define BUSY (2 * MS) /* blocked Ms come in crowds: look closely for a while */
 #define LIBC (3 * MS) /* refusals in libc until it is allowed */
 #define REFUSED (100 * MS)
+#define STUCK (5 * MS) /* more than making an M takes */
+#define DEAF (1000 * MS) /* it may not have had a CPU; or it blocks SIGPREEMPT */
 #define UNSEEN_MAX (64 + 4 * READ_ONCE(sched.gomaxprocs))
 #define MEMBARRIER_PRIVATE_EXPEDITED 8
 #define MINDELAY 20u
@@ -197,11 +200,11 @@ struct p *retake(struct p *pp, enum takenwhy why)
 }
 
 /* Too many Ms sleep unseen: free those that have slept longest. */
-static void freeunseen(void)
+static void freeunseen(uint32_t most)
 {
 	int64_t after = 0;
 
-	for (uint32_t n = READ_ONCE(sched.ntaken); n > UNSEEN_MAX; n--) {
+	for (uint32_t n = READ_ONCE(sched.ntaken); n > most; n--) {
 		struct m *oldest = NULL;
 
 		for (struct m *mp = load_acquire(&sched.allm); mp;
@@ -255,7 +258,7 @@ static bool preemptone(struct p *pp, int64_t ran, int64_t slice)
 	struct m *mp = READ_ONCE(pp->m);
 
 	WRITE_ONCE(pp->preempt, true);
-	if (ran - slice > REFUSED)
+	if (ran - slice > (mp && READ_ONCE(mp->refused) ? REFUSED : DEAF))
 		return false;
 	if (mp && READ_ONCE(mp->pstate) == PS_HELD) {
 		WRITE_ONCE(mp->preempt, ran - slice > LIBC ? PREEMPT_LIBC :
@@ -302,6 +305,8 @@ static bool watch(int64_t now)
 		if (tick != pp->sysmontick) {
 			pp->sysmontick = tick;
 			pp->sysmonwhen = now;
+			if (READ_ONCE(pp->m))
+				WRITE_ONCE(READ_ONCE(pp->m)->refused, false);
 			continue;
 		}
 		if ((d.sleeper || d.slice) && want(pp, now, &d)) {
@@ -317,7 +322,12 @@ static bool watch(int64_t now)
 		}
 	}
 	if (READ_ONCE(sched.ntaken) > UNSEEN_MAX) {
-		freeunseen();
+		freeunseen(UNSEEN_MAX);
+		did = true;
+	}
+	/* no M can be made: the C library waits for a lock that a G holds */
+	if (READ_ONCE(sched.wantm) && now - READ_ONCE(sched.wantat) > STUCK) {
+		freeunseen(0);
 		did = true;
 	}
 	return did;

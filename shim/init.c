@@ -19,7 +19,7 @@
 #define REPORTFD 512 /* beyond what programs close or count on */
 
 __thread struct thread self TLS_IE;
-bool shimnative;
+int shimnative = -1;
 uint32_t threadcount = 1;
 static int reportfd = -1; /* stderr, which some programs close before exit */
 
@@ -31,23 +31,27 @@ static int64_t clocknow(void)
 	return ts.tv_sec * 1000000000l + ts.tv_nsec;
 }
 
+static pthread_attr_t mattr; /* of Ms */
+
+/* Once: setting a mask in an attribute allocates. */
+static void mattrinit(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_attr_init(&mattr);
+	pthread_attr_setdetachstate(&mattr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setsigmask_np(&mattr, &all);
+}
+
 /* An M: detached, every signal blocked, on the stack that core gave. */
 static int threadstart(void (*fn)(void *), void *arg, void *stack, size_t size)
 {
-	pthread_attr_t attr;
-	sigset_t all;
 	pthread_t t;
-	int err;
 
-	sigfillset(&all);
-	pthread_attr_init(&attr);
-	pthread_attr_setstack(&attr, stack, size);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setsigmask_np(&attr, &all);
-	err = REAL(pthread_create)(&t, &attr, (void *(*)(void *))(void *)fn,
-				   arg);
-	pthread_attr_destroy(&attr);
-	return -err;
+	pthread_attr_setstack(&mattr, stack, size);
+	return -REAL(pthread_create)(&t, &mattr,
+				     (void *(*)(void *))(void *)fn, arg);
 }
 
 static const char *getoption(const char *name)
@@ -87,13 +91,23 @@ static bool standaside(void)
 	return true;
 }
 
-__attribute__((constructor)) static void shiminit(void)
+__attribute__((constructor)) static void construct(void)
 {
+	shiminit();
+}
+
+int shiminit(void)
+{
+	static bool busy;
+
+	if (shimnative >= 0 || busy)
+		return shimnative > 0;
+	busy = true; /* a malloc below dlsym may lock: ours need no init */
 	realinit();
 	optionsinit(getoption);
 	shimnative = options.off || standaside();
 	if (shimnative)
-		return;
+		return 1;
 	corehooks.foreign = foreignbegin;
 	shimatfork();
 	self.id = 1; /* main's, see threadid */
@@ -104,6 +118,7 @@ __attribute__((constructor)) static void shiminit(void)
 		      OPTION_VERSION);
 		optionsprint();
 	}
+	return 0;
 }
 
 __attribute__((destructor)) static void report(void)
@@ -191,6 +206,7 @@ bool shimstart(void)
 	corehooks.attention = schedapply;
 	corehooks.sigframe = getauxval(AT_MINSIGSTKSZ);
 	refuseranges();
+	mattrinit();
 	if (!schedfsgsbase((getauxval(AT_HWCAP2) & FSGSBASE) != 0))
 		print("gmp_shim: this kernel has no FSGSBASE: switches use "
 		      "arch_prctl and are slower\n");

@@ -1,7 +1,9 @@
 /* pthread_barrier.c - barriers of our own in pthread_barrier_t.
  *
- * The last to come takes the others off the queue under its lock and resets the
- * count; woken waiters read nothing of the barrier, so it may be destroyed at once.
+ * Those that wait are a list of records on their own stacks, which the last to come
+ * takes off. Each waits on its own record, so that a handler may run meanwhile, and
+ * reads nothing of the barrier afterwards: that may be destroyed at once. A record is
+ * only touched until it says released; the wake-up goes by its address alone.
  * count (8) and shared (12) keep glibc's places: pthread_barrier_init is libc's.
  */
 #include "shim/shim.h"
@@ -11,38 +13,51 @@ struct barrier_ {
 	uint32_t unused;
 	uint32_t count;
 	uint32_t shared;	/* 0 private, as FUTEX_PRIVATE's inverse has it */
+	struct arrival *first;	/* the latest to come */
 };
 
 _Static_assert(sizeof(struct barrier_) <= sizeof(pthread_barrier_t), "overlay");
 
 struct arrival {
 	struct barrier_ *b;
-	bool last;
-	uint32_t others;
+	struct arrival *next;
+	bool last, released;
 };
 
-/* Under the queue's lock. */
-static bool arrive(void *arg)
+/* Under the queue's lock of the barrier: join those that wait, or release them. */
+static void arrive(struct semaq *q, void *arg)
+{
+	struct arrival *a = arg;
+	struct barrier_ *b = a->b;
+
+	(void)q;
+	a->next = b->first;
+	if (++b->in < b->count) {
+		b->first = a;
+		return;
+	}
+	b->in = 0;
+	b->first = NULL;
+	a->last = true;
+}
+
+static bool waits(void *arg)
 {
 	struct arrival *a = arg;
 
-	if (++a->b->in < a->b->count)
-		return true;
-	a->last = true;
-	a->others = a->b->count - 1;
-	a->b->in = 0;
-	return false;
+	return !__atomic_load_n(&a->released, __ATOMIC_ACQUIRE);
 }
 
 EXPORT int pthread_barrier_wait(pthread_barrier_t *barrier)
 {
 	NATIVELY(pthread_barrier_wait, barrier);
 	struct barrier_ *b = (struct barrier_ *)barrier;
-	struct arrival a = { .b = b };
-	struct semawait w = { .addr = (uintptr_t)b,
+	struct arrival a = { .b = b }, *other, *next;
+	struct semawait w = { .addr = (uintptr_t)&a,
 			      .reason = WAIT_BARRIER,
+			      .interruptible = true,
 			      .deadline = NEVER,
-			      .check = arrive,
+			      .check = waits,
 			      .arg = &a };
 
 	if (b->shared) {
@@ -51,11 +66,17 @@ EXPORT int pthread_barrier_wait(pthread_barrier_t *barrier)
 		exitsyscall();
 		return r;
 	}
-	semawait(&w);
-	if (!a.last)
+	semapick((uintptr_t)b, arrive, &a);
+	if (!a.last) {
+		while (waits(&a))
+			semawait(&w);
 		return 0;
-	/* oldest first: threads of the next round are behind those of this */
-	semawake((uintptr_t)b, a.others, 0);
+	}
+	for (other = a.next; other; other = next) {
+		next = other->next; /* it may return at once */
+		__atomic_store_n(&other->released, true, __ATOMIC_RELEASE);
+		semawake((uintptr_t)other, 1, 0);
+	}
 	return PTHREAD_BARRIER_SERIAL_THREAD;
 }
 

@@ -13,6 +13,7 @@
 #include "shim/shim.h"
 #include <dlfcn.h>
 #include <limits.h>
+#include <link.h>
 #include <locale.h>
 #include <setjmp.h>
 #include <stdlib.h>
@@ -270,6 +271,86 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 	return 0;
 }
 
+/* ---- Go run-times ----------------------------------------------------------------------- */
+
+struct object {
+	uintptr_t pc, lo, hi;
+	bool go;
+};
+
+/* The linker of Go leaves a note named "Go", type 4, in what it makes. */
+static bool hasgonote(const struct dl_phdr_info *info)
+{
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+		const ElfW(Nhdr) *n;
+		uintptr_t at = info->dlpi_addr + ph->p_vaddr;
+		uintptr_t end = at + ph->p_memsz;
+
+		if (ph->p_type != PT_NOTE)
+			continue;
+		for (; at + sizeof(*n) <= end;
+		     at += sizeof(*n) + ((n->n_namesz + 3) & -4u) +
+			   ((n->n_descsz + 3) & -4u)) {
+			n = (const ElfW(Nhdr) *)at;
+			if (n->n_type == 4 && n->n_namesz == 4 &&
+			    !memcmp(n + 1, "Go\0", 4))
+				return true;
+		}
+	}
+	return false;
+}
+
+static int lookup(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct object *o = arg;
+
+	(void)size;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+		uintptr_t lo = info->dlpi_addr + ph->p_vaddr;
+
+		if (ph->p_type != PT_LOAD || o->pc < lo ||
+		    o->pc >= lo + ph->p_memsz)
+			continue;
+		o->lo = lo;
+		o->hi = lo + ph->p_memsz;
+		o->go = hasgonote(info);
+		return 1;
+	}
+	return 0;
+}
+
+/* The threads of a Go run-time must not move from kernel thread to kernel thread: it
+ * keeps them by number and stack. They are native for life. */
+static bool gothread(void *(*fn)(void *))
+{
+	static struct object seen[8]; /* those that threads began in; hi last */
+	static uint32_t n;
+	struct object o = { .pc = (uintptr_t)fn };
+	uint32_t at;
+
+	for (uint32_t i = 0; i < 8; i++) {
+		uintptr_t hi = __atomic_load_n(&seen[i].hi, __ATOMIC_ACQUIRE);
+
+		if (o.pc >= seen[i].lo && o.pc < hi)
+			return seen[i].go;
+	}
+	if (!dl_iterate_phdr(lookup, &o))
+		return false;
+	at = __atomic_fetch_add(&n, 1, __ATOMIC_RELAXED);
+	if (at < 8) {
+		seen[at].lo = o.lo;
+		seen[at].go = o.go;
+		__atomic_store_n(&seen[at].hi, o.hi, __ATOMIC_RELEASE);
+	}
+	if (o.go)
+		print("gmp_shim: the threads of a Go run-time in %s run "
+		      "natively\n",
+		      program_invocation_short_name);
+	return o.go;
+}
+
 /* Make the process's threads Gs from now on. */
 static bool started(void)
 {
@@ -290,7 +371,7 @@ EXPORT int pthread_create(pthread_t *restrict out,
 	NATIVELY(pthread_create, out, attr, fn, arg);
 	int e = errno, r;
 
-	if (unlikely(!started()))
+	if (unlikely(gothread(fn) || !started()))
 		return REAL(pthread_create)(out, attr, fn, arg);
 	r = create(out, attr, fn, arg);
 	errno = e;

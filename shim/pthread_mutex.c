@@ -262,6 +262,8 @@ __attribute__((noinline)) static int lockother(pthread_mutex_t *mutex)
 	struct mutex_ *m = (struct mutex_ *)mutex;
 	bool wires = mutex_wires(m);
 
+	if (mutex_plain(m)) /* shimnative was not decided */
+		return lockword(&m->state, NEVER);
 	if (mutex_hasowner(m))
 		return lockowned(m, NEVER, false);
 	lockbegin(wires);
@@ -271,8 +273,12 @@ __attribute__((noinline)) static int lockother(pthread_mutex_t *mutex)
 __attribute__((noinline)) static int unlockother(pthread_mutex_t *mutex)
 {
 	NATIVELY(pthread_mutex_unlock, mutex);
-	if (mutex_hasowner((struct mutex_ *)mutex))
-		return unlockowned((struct mutex_ *)mutex);
+	struct mutex_ *m = (struct mutex_ *)mutex;
+
+	if (mutex_plain(m))
+		return unlockword(&m->state);
+	if (mutex_hasowner(m))
+		return unlockowned(m);
 	return unlocklibc(mutex);
 }
 

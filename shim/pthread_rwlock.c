@@ -219,7 +219,8 @@ static int timed(struct rwlock_ *rw, bool write, clockid_t clock,
 	{                                                                      \
 		struct rwlock_ *rw = (struct rwlock_ *)lock;                   \
 									       \
-		if (unlikely(shimnative))                                      \
+		if (unlikely(shimnative) &&                                    \
+		    (shimnative > 0 || shiminit()))                            \
 			return REAL(name) args;                                \
 		if (unlikely(rw->shared & 0xff)) {                             \
 			entersyscall();                                        \

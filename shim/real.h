@@ -23,6 +23,10 @@
 /* What longjmp is under _FORTIFY_SOURCE; bits/setjmp2.h has it for that case. */
 _Noreturn void __longjmp_chk(struct __jmp_buf_tag env[1], int val);
 
+/* Behind sigpause, in its two meanings. */
+int __sigpause(int sig_or_mask, int is_sig);
+int __xpg_sigpause(int sig);
+
 /* Behind pthread_atfork; libc declares it for itself only. */
 int __register_atfork(void (*prepare)(void), void (*parent)(void),
 		      void (*child)(void), void *dso);

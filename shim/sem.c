@@ -87,12 +87,8 @@ EXPORT int sem_wait(sem_t *sem)
 	NATIVELY(sem_wait, sem);
 	struct sem_ *s = (struct sem_ *)sem;
 
-	if (SHARED(s)) {
-		entersyscall();
-		int r = REAL(sem_wait)(sem);
-		exitsyscall();
-		return r;
-	}
+	if (SHARED(s))
+		return BLOCKING(REAL(sem_wait)(sem));
 	return waituntil(s, NEVER);
 }
 
@@ -114,12 +110,8 @@ EXPORT int sem_clockwait(sem_t *sem, clockid_t clock,
 	int64_t deadline;
 	int e;
 
-	if (SHARED(s)) {
-		entersyscall();
-		e = REAL(sem_clockwait)(sem, clock, abs);
-		exitsyscall();
-		return e;
-	}
+	if (SHARED(s))
+		return BLOCKING(REAL(sem_clockwait)(sem, clock, abs));
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
 		return ret_errno(-EINVAL);
 	e = deadlineof(clock, abs, &deadline);
@@ -133,12 +125,8 @@ EXPORT int sem_timedwait(sem_t *sem, const struct timespec *abs)
 	NATIVELY(sem_timedwait, sem, abs);
 	struct sem_ *s = (struct sem_ *)sem;
 
-	if (SHARED(s)) {
-		entersyscall();
-		int r = REAL(sem_timedwait)(sem, abs);
-		exitsyscall();
-		return r;
-	}
+	if (SHARED(s))
+		return BLOCKING(REAL(sem_timedwait)(sem, abs));
 	return sem_clockwait(sem, CLOCK_REALTIME, abs);
 }
 

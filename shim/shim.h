@@ -91,6 +91,24 @@ static inline int ret_errno(int e)
 	return -1;
 }
 
+/* ---- calls that block in the kernel --------------------------------------------------- */
+
+/* The value of call, which the P does not wait for. A signal of ours may interrupt it,
+ * never visibly: it is made again unless a handler has run. */
+#define BLOCKING(call)                                                         \
+	({                                                                     \
+		uint32_t handled_ = gsighandled();                             \
+		__typeof__(call) r_;                                           \
+                                                                               \
+		entersyscall();                                                \
+		do                                                             \
+			r_ = call;                                             \
+		while (r_ == -1 && errno == EINTR &&                           \
+		       gsighandled() == handled_);                             \
+		exitsyscall();                                                 \
+		r_;                                                            \
+	})
+
 /* ---- time ------------------------------------------------------------------------ */
 
 /* An absolute time of that clock as core's deadline. -EINVAL: bad nanoseconds or
@@ -133,12 +151,16 @@ bool cpusexist(const cpu_set_t *cpus);
 /* Start the scheduler with the first thread. False: threads are native ones, on our
  * objects, since some may be in use already. */
 bool shimstart(void);
-/* Decided when the library is loaded: everything is libc's. */
-extern bool shimnative __attribute__((visibility("hidden")));
+/* 1: everything is libc's, 0: ours, -1: not decided yet, which the first wrapper call or
+ * our constructor does: other libraries' constructors may run before. */
+extern int shimnative __attribute__((visibility("hidden")));
+/* Read the settings and decide. Returns shimnative. */
+int shiminit(void);
 /* First line of every wrapper of an object or a thread. */
 #define NATIVELY(f, ...)                                                       \
 	do {                                                                   \
-		if (unlikely(shimnative))                                      \
+		if (unlikely(shimnative) &&                                    \
+		    (shimnative > 0 || shiminit()))                            \
 			return REAL(f)(__VA_ARGS__);                           \
 	} while (0)
 /* Threads that have not exited; the last one out ends the process. */

@@ -128,6 +128,27 @@ static int change(int how, int sig)
 	return sigprocmask(how, &s, NULL);
 }
 
+/* BSD's masks: an int. */
+EXPORT int sigsetmask(int mask)
+{
+	NATIVELY(sigsetmask, mask);
+	sigset_t set, old;
+
+	setof(&set, (uint32_t)mask);
+	sigprocmask(SIG_SETMASK, &set, &old);
+	return (int)maskof(&old);
+}
+
+EXPORT int sigblock(int mask)
+{
+	NATIVELY(sigblock, mask);
+	sigset_t set, old;
+
+	setof(&set, (uint32_t)mask);
+	sigprocmask(SIG_BLOCK, &set, &old);
+	return (int)maskof(&old);
+}
+
 EXPORT int sighold(int sig)
 {
 	NATIVELY(sighold, sig);
@@ -181,7 +202,7 @@ EXPORT int sigaltstack(const stack_t *ss, stack_t *old)
 	struct sigalt a, o;
 	int e;
 
-	if (!ong())
+	if (!ours() || !self.gp)
 		return REAL(sigaltstack)(ss, old);
 	if (ss)
 		a = (struct sigalt){ (uintptr_t)ss->ss_sp, ss->ss_size,
@@ -239,10 +260,21 @@ EXPORT _Noreturn void siglongjmp(sigjmp_buf env, int val)
 ALIAS_OF(longjmp, siglongjmp);
 ALIAS_OF(_longjmp, siglongjmp);
 
+static bool onaltstack(void)
+{
+	struct sigalt a;
+
+	gsigaltstack(NULL, &a, (uintptr_t)__builtin_frame_address(0));
+	return a.flags & SS_ONSTACK;
+}
+
 EXPORT _Noreturn void __longjmp_chk(struct __jmp_buf_tag env[1], int val)
 {
 	if (env->__mask_was_saved)
 		willrestore((sigset_t *)(void *)&env->__saved_mask);
+	/* libc's allows any jump off an alternate stack, if the kernel says so */
+	if (ong() && onaltstack())
+		REAL(siglongjmp)(env, val);
 	REAL(__longjmp_chk)(env, val);
 	__builtin_unreachable();
 }
@@ -347,8 +379,53 @@ EXPORT int pthread_sigqueue(pthread_t pt, int sig, const union sigval value)
 
 	if (!schedstarted || !threadof(pt)->gp)
 		return REAL(pthread_sigqueue)(pt, sig, value);
+	if (threadof(pt)->state == EXITED)
+		return ESRCH; /* libc's looks for the kernel thread here */
 	si.si_value = value;
 	return send(threadof(pt), sig, &si);
+}
+
+/* libc's goes to the kernel thread: blocked, it would stay with that when we leave. */
+EXPORT int raise(int sig)
+{
+	NATIVELY(raise, sig);
+	int r;
+
+	if (!ong())
+		return REAL(raise)(sig);
+	r = pthread_kill((pthread_t)gtp(self.gp), sig);
+	return ret_errno(-r);
+}
+ALIAS_OF(gsignal, raise);
+
+/* To the process itself: the handler has run when it returns, if it is the caller's. */
+EXPORT int kill(pid_t pid, int sig)
+{
+	NATIVELY(kill, pid, sig);
+	siginfo_t si = { .si_signo = sig, .si_code = SI_USER };
+
+	if (ong() && pid == getpid()) {
+		si.si_pid = pid;
+		si.si_uid = getuid();
+		if (gsigkill(sig, &si))
+			return 0;
+	}
+	return REAL(kill)(pid, sig);
+}
+
+EXPORT int sigqueue(pid_t pid, int sig, const union sigval value)
+{
+	NATIVELY(sigqueue, pid, sig, value);
+	siginfo_t si = { .si_signo = sig, .si_code = SI_QUEUE };
+
+	if (ong() && pid == getpid()) {
+		si.si_pid = pid;
+		si.si_uid = getuid();
+		si.si_value = value;
+		if (gsigkill(sig, &si))
+			return 0;
+	}
+	return REAL(sigqueue)(pid, sig, value);
 }
 
 int tgkillg(int tgid, int tid, int sig)
@@ -356,6 +433,8 @@ int tgkillg(int tgid, int tid, int sig)
 	siginfo_t si = { .si_code = SI_TKILL };
 	struct thread *t = threadoftid(tid);
 
+	if (tgid <= 0)
+		return EINVAL;
 	if (!t || tgid != getpid())
 		return ESRCH;
 	return send(t, sig, &si);
@@ -442,17 +521,66 @@ EXPORT int sigwait(const sigset_t *set, int *sig)
 	return 0;
 }
 
+/* A wait of the kernel's under another mask, which it sets and restores itself. */
+#define MASKED(set, call)                                                      \
+	({                                                                     \
+		uint32_t handled_ = gsighandled();                             \
+		uint64_t was_;                                                 \
+		int r_, e_;                                                    \
+                                                                               \
+		entersyscall();                                                \
+		do {                                                           \
+			gsigmaskcall(maskof(set), &was_);                      \
+			r_ = call;                                             \
+			e_ = errno;                                            \
+			gsigmask(SIG_SETMASK, &was_, NULL);                    \
+		} while (r_ < 0 && e_ == EINTR && gsighandled() == handled_);  \
+		exitsyscall();                                                 \
+		errno = e_;                                                    \
+		r_;                                                            \
+	})
+
 EXPORT int sigsuspend(const sigset_t *set)
 {
 	NATIVELY(sigsuspend, set);
-	if (!ong())
+	if (!ours())
 		return REAL(sigsuspend)(set);
+	if (!ong()) /* a fork child: the kernel's wait, our record */
+		return MASKED(set, REAL(sigsuspend)(set));
 	cancelpoint();
 	gsigsuspend(maskof(set));
 	cancelpoint();
 	return ret_errno(-EINTR);
 }
 ALIAS_OF(__sigsuspend, sigsuspend);
+
+/* X/Open's takes a signal to let in, BSD's the first 32 bits of a mask. */
+EXPORT int __sigpause(int arg, int issig)
+{
+	NATIVELY(__sigpause, arg, issig);
+	sigset_t set;
+
+	if (issig) {
+		if (sigprocmask(SIG_BLOCK, NULL, &set) || sigdelset(&set, arg))
+			return -1;
+	} else {
+		setof(&set, (uint32_t)arg);
+	}
+	return sigsuspend(&set);
+}
+
+EXPORT int __xpg_sigpause(int sig)
+{
+	NATIVELY(__xpg_sigpause, sig);
+	return __sigpause(sig, 1);
+}
+
+#undef sigpause /* the header makes it another name of X/Open's */
+EXPORT int bsd_sigpause(int mask) __asm__("sigpause");
+EXPORT int bsd_sigpause(int mask)
+{
+	return __sigpause(mask, 0);
+}
 
 EXPORT int pause(void)
 {
@@ -465,27 +593,11 @@ EXPORT int pause(void)
 	return ret_errno(-EINTR);
 }
 
-/* A wait of the kernel's under another mask, which it sets and restores itself. */
-#define MASKED(set, call)                                                      \
-	({                                                                     \
-		uint64_t was_;                                                 \
-		int r_, e_;                                                    \
-                                                                               \
-		entersyscall();                                                \
-		gsigmaskcall(maskof(set), &was_);                              \
-		r_ = call;                                                     \
-		e_ = errno;                                                    \
-		gsigmask(SIG_SETMASK, &was_, NULL);                            \
-		exitsyscall();                                                 \
-		errno = e_;                                                    \
-		r_;                                                            \
-	})
-
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 		 const sigset_t *set)
 {
 	NATIVELY(ppoll, fds, n, timeout, set);
-	if (!set || !ong())
+	if (!set || !ours())
 		return REAL(ppoll)(fds, n, timeout, set);
 	return MASKED(set, REAL(ppoll)(fds, n, timeout, set));
 }
@@ -495,7 +607,7 @@ EXPORT int pselect(int n, fd_set *restrict r, fd_set *restrict w,
 		   const sigset_t *restrict set)
 {
 	NATIVELY(pselect, n, r, w, x, timeout, set);
-	if (!set || !ong())
+	if (!set || !ours())
 		return REAL(pselect)(n, r, w, x, timeout, set);
 	return MASKED(set, REAL(pselect)(n, r, w, x, timeout, set));
 }
@@ -504,7 +616,7 @@ EXPORT int epoll_pwait(int fd, struct epoll_event *ev, int n, int timeout,
 		       const sigset_t *set)
 {
 	NATIVELY(epoll_pwait, fd, ev, n, timeout, set);
-	if (!set || !ong())
+	if (!set || !ours())
 		return REAL(epoll_pwait)(fd, ev, n, timeout, set);
 	return MASKED(set, REAL(epoll_pwait)(fd, ev, n, timeout, set));
 }
@@ -513,7 +625,7 @@ EXPORT int epoll_pwait2(int fd, struct epoll_event *ev, int n,
 			const struct timespec *timeout, const sigset_t *set)
 {
 	NATIVELY(epoll_pwait2, fd, ev, n, timeout, set);
-	if (!set || !ong())
+	if (!set || !ours())
 		return REAL(epoll_pwait2)(fd, ev, n, timeout, set);
 	return MASKED(set, REAL(epoll_pwait2)(fd, ev, n, timeout, set));
 }

@@ -1,11 +1,13 @@
 /*
- * follow_cpus - the set of CPUs of the main thread changes while others pass tokens
- * round, lock and sleep: whoever adapts to it must lose nobody.
+ * follow_cpus - the set of CPUs of the whole process changes, as taskset -ap does it,
+ * while its threads pass tokens round, lock and sleep: whoever adapts to it must lose
+ * nobody.
  *
  * follow_cpus [seconds]
  */
 #include "check.h"
 
+#include <dirent.h>
 #include <semaphore.h>
 
 enum { N = 40 };
@@ -34,6 +36,19 @@ static void *passes(void *arg)
 	}
 }
 
+static void all_threads(const cpu_set_t *set)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+
+	CHECK(d != NULL);
+	while ((e = readdir(d)))
+		if (atoi(e->d_name) > 0 &&
+		    sched_setaffinity(atoi(e->d_name), sizeof(*set), set))
+			CHECK_EQ(errno, ESRCH); /* it has ended meanwhile */
+	closedir(d);
+}
+
 int main(int argc, char **argv)
 {
 	long seconds = argc > 1 ? atol(argv[1]) : 0, i;
@@ -51,11 +66,10 @@ int main(int argc, char **argv)
 		t[i] = start(passes, (void *)i);
 	CHECK(sem_post(&turn[0]) == 0);
 	for (i = 0; i < 1 + 2 * seconds; i++) {
-		CHECK(sched_setaffinity(getpid(), sizeof(all),
-					i % 4 < 2 ? &one : &all) == 0);
+		all_threads(i % 4 < 2 ? &one : &all);
 		usleep(500000);
 	}
-	CHECK(sched_setaffinity(getpid(), sizeof(all), &all) == 0);
+	all_threads(&all);
 	STORE(done, 1);
 	for (i = 0; i < N; i++)
 		join(t[i]);

@@ -27,6 +27,7 @@
  * shorter than its default, which is for running it by hand.
  */
 #define PROGRAMS(X)                                                            \
+	X(affinity_rt, NULL, 60)                                               \
 	X(backtrace, NULL, 30)                                                 \
 	X(backtrace_cxx, NULL, 30)                                             \
 	X(barrier, NULL, 30)                                                   \
@@ -34,6 +35,7 @@
 	X(cond, NULL, 30)                                                      \
 	X(cond_pshared, NULL, 30)                                              \
 	X(cond_requeue_timeout, "0.5", 30)                                     \
+	X(coroutines, "4", 60)                                                 \
 	X(cpuclock, NULL, 30)                                                  \
 	X(create, NULL, 30)                                                    \
 	X(create_million, NULL, 60)                                            \
@@ -44,14 +46,17 @@
 	X(exit_cxx, NULL, 30)                                                  \
 	X(exit_main, NULL, 30)                                                 \
 	X(follow_cpus, NULL, 30)                                               \
+	X(fork_churn, "60", 90)                                                \
 	X(fork_exec, NULL, 30)                                                 \
 	X(futex, NULL, 30)                                                     \
 	X(getattr_np, NULL, 30)                                                \
+	X(getcpu, NULL, 30)                                                    \
 	X(join, NULL, 30)                                                      \
 	X(keys, NULL, 30)                                                      \
 	X(locale_ctype, NULL, 30)                                              \
 	X(malloc_10000, NULL, 60)                                              \
 	X(many_parked, NULL, 30)                                               \
+	X(memlock, NULL, 30)                                                   \
 	X(misc_libc, NULL, 30)                                                 \
 	X(mutex_adaptive, NULL, 30)                                            \
 	X(mutex_destroy_after_unlock, NULL, 30)                                \
@@ -64,10 +69,13 @@
 	X(mutex_static, NULL, 30)                                              \
 	X(mutex_timed, NULL, 30)                                               \
 	X(names, NULL, 30)                                                     \
+	X(no_eintr, "10", 90)                                                  \
 	X(noguards, NULL, 30)                                                  \
 	X(once, NULL, 30)                                                      \
 	X(once_cxx, NULL, 30)                                                  \
 	X(owner_migrate, NULL, 30)                                             \
+	X(pipe_full, NULL, 60)                                                 \
+	X(preempt_storm, "200", 60)                                            \
 	X(rust_std, NULL, 30)                                                  \
 	X(rwlock, NULL, 30)                                                    \
 	X(self_equal, NULL, 30)                                                \
@@ -75,18 +83,33 @@
 	X(sem_named, NULL, 30)                                                 \
 	X(sem_pshared, NULL, 30)                                               \
 	X(setjmp, NULL, 30)                                                    \
+	X(setxid, "100", 60)                                                   \
+	X(shared_recursive, NULL, 30)                                          \
+	X(sig_action, NULL, 60)                                                \
+	X(sig_altstack, NULL, 60)                                              \
+	X(sig_context, NULL, 60)                                               \
+	X(sig_kill, NULL, 60)                                                  \
+	X(sig_longjmp, NULL, 60)                                               \
+	X(sig_process, NULL, 60)                                               \
+	X(sig_stop_world, NULL, 60)                                            \
+	X(sig_storm, "5000", 60)                                               \
 	X(sigmask, NULL, 30)                                                   \
 	X(sleep, NULL, 30)                                                     \
 	X(spawn, NULL, 30)                                                     \
 	X(spin, NULL, 30)                                                      \
+	X(spinner, "1", 90)                                                    \
 	X(stack_giveback, NULL, 30)                                            \
 	X(std_thread, NULL, 30)                                                \
 	X(stdio, NULL, 30)                                                     \
 	X(stdio_pipe, NULL, 30)                                                \
 	X(tasks, NULL, 30)                                                     \
+	X(ticker, "1000", 60)                                                  \
+	X(tids, NULL, 30)                                                      \
 	X(tls, NULL, 30)                                                       \
 	X(tls_cxx, NULL, 30)                                                   \
 	X(tls_ie_dlopen, NULL, 30)                                             \
+	X(user_stacks, "20", 60)                                               \
+	X(vfork_child, NULL, 60)                                               \
 	X(yield, NULL, 30)
 
 /* Programs that start no thread, so that the library says nothing in them. */
