@@ -234,6 +234,8 @@ int gsigsend(struct g *gp, int sig, const void *info);
 /* A signal that the process sends to itself goes to the main G, as the kernel prefers
  * the main thread, else to the caller. False: neither lets it in, or it has no handler. */
 bool gsigkill(int sig, const void *info);
+/* Handlers of these do not run until as many calls have said off as on. */
+void gsigignore(uint64_t set, bool on);
 /* Signals that wait for the caller alone. */
 uint64_t gsigpending(void);
 /* Wait for a signal of set, which the caller blocks, by deadline: its number and its

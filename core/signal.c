@@ -68,6 +68,8 @@ bool sigstarted;
 static struct mutex siglock;
 static struct sigact actions[NSIG_ + 1]; /* by siglock */
 static uint64_t handled;		 /* signals with a handler; by siglock */
+static uint64_t ignored;		 /* whatever their handlers; by siglock */
+static uint32_t nignoring;		 /* callers of gsigignore; by siglock */
 static struct signode *freenodes;	 /* by siglock */
 static uint32_t nqueued;		 /* nodes in use; by siglock */
 static uintptr_t stacks, stacksend;	 /* alternate stacks of Ms: one region */
@@ -365,6 +367,24 @@ static void discard(int sig)
 	}
 }
 
+/* While libc has the kernel ignore these, behind our back. A thread that ignores a
+ * signal drops it; but our main kernel thread may sleep with all blocked, and then the
+ * kernel keeps it: it must not meet the handler afterwards. */
+void gsigignore(uint64_t set, bool on)
+{
+	static const long zero[2];
+	struct m *mp = acquirem();
+
+	if (!on)
+		while (RAW(__NR_rt_sigtimedwait, &set, NULL, zero, 8) > 0)
+			;
+	lock(&siglock);
+	nignoring += on ? 1 : -1u;
+	ignored = nignoring ? set : 0;
+	unlock(&siglock);
+	releasem(mp);
+}
+
 /* libc's system() has the kernel ignore some for a while, behind our back. */
 static bool kernelhandles(int sig)
 {
@@ -401,7 +421,7 @@ int gsigsend(struct g *gp, int sig, const void *info)
 	void *h;
 
 	lock(&siglock);
-	h = actions[sig].handler;
+	h = ignored & bit ? (void *)1 : actions[sig].handler;
 	if (!(READ_ONCE(gp->sigmask) & bit) && !ishandler(h)) {
 		unlock(&siglock);
 		/* default: of the process; ignored: nothing */
@@ -493,7 +513,9 @@ static struct sigact actionfor(int sig)
 
 	lock(&siglock);
 	a = actions[sig];
-	if (ishandler(a.handler) && (a.flags & SA_RESETHAND)) {
+	if (ignored & BIT(sig)) {
+		a.handler = (void *)1;
+	} else if (ishandler(a.handler) && (a.flags & SA_RESETHAND)) {
 		dfl.flags = a.flags;
 		install(sig, &dfl);
 		record(sig, &dfl);
@@ -1068,6 +1090,8 @@ void sigfork(void)
 	siglock.key = 0;
 	freenodes = NULL; /* may be half changed; not worth more */
 	nqueued = 0;
+	nignoring = 0;
+	ignored = 0;
 	if (curg()) {
 		curg()->sigq = NULL;
 		curg()->sigpend = 0;

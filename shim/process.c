@@ -110,11 +110,19 @@ __asm__(".text\n\t"
 EXPORT int system(const char *command)
 {
 	NATIVELY(system, command);
-	int r;
+	/* it ignores these two meanwhile, by a call that we do not see */
+	uint64_t set = 1ul << (SIGINT - 1) | 1ul << (SIGQUIT - 1);
+	int r, e;
 
+	if (!ong())
+		return REAL(system)(command);
+	gsigignore(set, true);
 	entersyscall();
 	r = REAL(system)(command);
 	exitsyscall();
+	e = errno;
+	gsigignore(set, false);
+	errno = e;
 	return r;
 }
 
