@@ -82,7 +82,8 @@ CORE_CFLAGS := $(BASE) $(WARN) -fno-stack-protector -U_FORTIFY_SOURCE
 SHIM_CFLAGS := $(BASE) $(WARN) -fexceptions -D_GNU_SOURCE \
                -Wno-deprecated-declarations
 
-LIB_LDFLAGS := -shared -Wl,-soname,libgmp_shim.so \
+# What we call of our own is ours, whatever the program exports by that name.
+LIB_LDFLAGS := -shared -Wl,-soname,libgmp_shim.so -Wl,-Bsymbolic-functions \
                -Wl,-z,defs,-z,now,-z,relro,-z,nodelete \
                -Wl,--hash-style=gnu
 

@@ -198,6 +198,10 @@ bool sematakemask(struct semaq *q, uint32_t mask, int res);
 int gowire(void);
 void gounwire(void);
 
+/* Every G becomes a kernel thread of its own, for good: the caller now, the others as
+ * soon as they run next. */
+void gallnative(void);
+
 /* True while spinning briefly for a lock may pay: another P runs. */
 bool canspin(void);
 

@@ -155,16 +155,49 @@ cold bool gonative(struct m *mp)
 	return true;
 }
 
+/* gp, which runs on mp, keeps this kernel thread for good. mp is acquired. */
+cold void nativeforgood(struct m *mp, struct g *gp)
+{
+	struct p *pp = NULL;
+
+	__atomic_fetch_and(&gp->flags, ~GF_NATIVE, __ATOMIC_SEQ_CST);
+	gp->nativeleft = 0;
+	if (gp->foreign && !gp->unwire && !gp->native)
+		return; /* never was anything else */
+	settlep(mp);
+	pp = mp->p ? releasep(mp) : NULL;
+	gp->native = gp->foreign = true;
+	gp->unwire = false; /* gounwire leaves it so */
+	WRITE_ONCE(mp->pstate, PS_FOREIGN);
+	if (pp)
+		handoffp(pp);
+}
+
+void gallnative(void)
+{
+	struct m *mp = acquirem();
+
+	for (uint32_t id = 1; id <= READ_ONCE(sched.idgen) + 1; id++) {
+		struct g *gp = gbyid(id);
+		uint32_t s = gp ? READ_ONCE(gp->status) : Gdead;
+
+		if (s != Gdead && s != Gidle)
+			__atomic_fetch_or(&gp->flags, GF_NATIVE,
+					  __ATOMIC_SEQ_CST);
+	}
+	nativeforgood(mp, curg());
+	releasem(mp);
+}
+
 /* A native G has parked. mp is acquired, and so is what is returned. */
 cold struct m *goparked(struct m *mp)
 {
 	struct g *gp = curg();
 
-	if (--gp->nativeleft || gp->nwired) {
-		if (!gp->nativeleft)
-			gp->nativeleft = 1;
+	if (gp->nativeleft > 1)
+		gp->nativeleft--;
+	if (gp->nativeleft != 1 || gp->nwired)
 		return mp;
-	}
 	gp->native = gp->foreign = false;
 	WRITE_ONCE(mp->pstate, PS_NONE);
 	acquirem_slow(mp);

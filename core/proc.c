@@ -311,6 +311,8 @@ static cold void enterflags(struct m *mp, struct g *gp)
 	stackcheck(gp);
 	if (gp->flags & GF_SIDE)
 		sideput(gp);
+	if (READ_ONCE(gp->flags) & GF_NATIVE)
+		nativeforgood(mp, gp);
 	if (READ_ONCE(gp->flags) & (GF_SIGNAL | GF_ATTENTION))
 		mp->sigwork = 1; /* releasem serves it */
 }

@@ -82,6 +82,7 @@ struct timer {
 #define GF_SIGNAL 2u		/* sigpend has one that is not blocked */
 #define GF_SIDE 4u		/* side is to be given back */
 #define GF_ATTENTION 8u		/* corehooks.attention is to be called */
+#define GF_NATIVE 16u		/* is to become native, for good */
 
 struct g {
 	/* the switch */
@@ -131,7 +132,7 @@ struct g {
 	/* the net (sysmon.c) */
 	uint8_t nunseen, nfreed; /* lately; owner */
 	bool native;		/* P-less until nativeleft parks are done; owner */
-	uint32_t nativeleft;
+	uint32_t nativeleft;	/* 0: for good */
 	int64_t unseenat, freedat;
 } cacheline; /* a switch touches the first line only */
 
@@ -347,6 +348,7 @@ struct m *allocm(void);
 enum takenwhy { TAKEN_DECLARED, TAKEN_UNSEEN, TAKEN_REFUSED, TAKEN_STW };
 cold void takenback(struct m *mp);
 cold bool gonative(struct m *mp);
+cold void nativeforgood(struct m *mp, struct g *gp);
 cold struct m *goparked(struct m *mp);
 
 /* ---- proc.c ---------------------------------------------------------------------- */

@@ -322,7 +322,21 @@ static int lookup(struct dl_phdr_info *info, size_t size, void *arg)
 }
 
 /* The threads of a Go run-time must not move from kernel thread to kernel thread: it
- * keeps them by number and stack. They are native for life. */
+ * keeps them by number and stack. Nor must any that calls into it, and that we do not
+ * see: from the first Go thread on all threads are native ones. */
+static bool goseen;
+
+static void sawgo(void)
+{
+	if (__atomic_exchange_n(&goseen, true, __ATOMIC_ACQ_REL))
+		return;
+	print("gmp_shim: there is a Go run-time in %s: threads run natively "
+	      "from here on\n",
+	      program_invocation_short_name);
+	if (schedstarted)
+		gallnative();
+}
+
 static bool gothread(void *(*fn)(void *))
 {
 	static struct object seen[8]; /* those that threads began in; hi last */
@@ -330,24 +344,23 @@ static bool gothread(void *(*fn)(void *))
 	struct object o = { .pc = (uintptr_t)fn };
 	uint32_t at;
 
+	if (__atomic_load_n(&goseen, __ATOMIC_ACQUIRE))
+		return true;
 	for (uint32_t i = 0; i < 8; i++) {
 		uintptr_t hi = __atomic_load_n(&seen[i].hi, __ATOMIC_ACQUIRE);
 
 		if (o.pc >= seen[i].lo && o.pc < hi)
-			return seen[i].go;
+			return false;
 	}
 	if (!dl_iterate_phdr(lookup, &o))
 		return false;
-	at = __atomic_fetch_add(&n, 1, __ATOMIC_RELAXED);
+	at = o.go ? 8 : __atomic_fetch_add(&n, 1, __ATOMIC_RELAXED);
 	if (at < 8) {
 		seen[at].lo = o.lo;
-		seen[at].go = o.go;
 		__atomic_store_n(&seen[at].hi, o.hi, __ATOMIC_RELEASE);
 	}
 	if (o.go)
-		print("gmp_shim: the threads of a Go run-time in %s run "
-		      "natively\n",
-		      program_invocation_short_name);
+		sawgo();
 	return o.go;
 }
 

@@ -7,6 +7,7 @@
  */
 #include "shim/identity.h"
 #include "shim/shim.h"
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -40,20 +41,90 @@ EXPORT pid_t gettid(void)
 	return schedstarted && self.gp ? tidof(&self) : REAL(gettid)();
 }
 
+/* What sched_setattr(2) is given, as far as it is looked at. */
+struct attr {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+};
+
+static int setattr(int tid, const struct attr *a)
+{
+	struct sched_param sp = { .sched_priority = (int)a->priority };
+
+	if (sched_setscheduler(tid, (int)a->policy, &sp))
+		return -1;
+	if (a->policy != SCHED_OTHER && a->policy != SCHED_BATCH)
+		return 0;
+	return setpriority(PRIO_PROCESS, (id_t)tid, a->nice);
+}
+
+static int getattr(int tid, long *a)
+{
+	struct thread *t = tid ? threadoftid(tid) : &self;
+	int m = t ? gtid(t->gp) : 0;
+
+	if (!t) {
+		errno = ESRCH;
+		return -1;
+	}
+	return (int)REAL(syscall)(SYS_sched_getattr,
+				  t == &self ? 0 : m ? m : gsysmontid(), a[1],
+				  a[2], a[3]);
+}
+
+/* By the functions of ours that do the same. */
+static long schedcall(long n, long *a)
+{
+	int tid = (int)a[0];
+
+	switch (n) {
+	case SYS_sched_setattr:
+		return setattr(tid, (struct attr *)a[1]);
+	case SYS_sched_getattr:
+		return getattr(tid, a);
+	case SYS_sched_setscheduler:
+		return sched_setscheduler(tid, (int)a[1],
+					  (struct sched_param *)a[2]);
+	case SYS_sched_getscheduler:
+		return sched_getscheduler(tid);
+	case SYS_sched_setparam:
+		return sched_setparam(tid, (struct sched_param *)a[1]);
+	case SYS_sched_getparam:
+		return sched_getparam(tid, (struct sched_param *)a[1]);
+	case SYS_sched_setaffinity:
+		return sched_setaffinity(tid, (size_t)a[1], (cpu_set_t *)a[2]);
+	case SYS_setpriority:
+		return setpriority((int)a[0], (id_t)a[1], (int)a[2]);
+	default:
+		return -ENOSYS;
+	}
+}
+
 long tidcall(long n, long *a)
 {
+	bool ours = istid((int)a[0]) || a[0] == 0;
+	long r;
+
 	switch (n) {
 	case SYS_gettid:
-		return gettid();
+	case SYS_set_tid_address: /* the word that ends our M is libc's */
+		return tidof(&self);
 	case SYS_tkill:
-		return istid((int)a[0]) ? -tgkillg(getpid(), (int)a[0],
-						   (int)a[1]) :
-					  -ENOSYS;
+		return ours ? -tgkillg(getpid(), (int)a[0], (int)a[1]) :
+			      -ENOSYS;
 	case SYS_tgkill:
 		return istid((int)a[1]) ?
 			       -tgkillg((int)a[0], (int)a[1], (int)a[2]) :
 			       -ENOSYS;
-	default:
-		return -ENOSYS;
+	case SYS_setpriority:
+		ours = a[0] == PRIO_PROCESS &&
+		       (a[1] == 0 || istid((int)a[1]));
+		break;
 	}
+	if (!ours)
+		return -ENOSYS;
+	r = schedcall(n, a);
+	return r == -1 ? -errno : r;
 }

@@ -672,27 +672,28 @@ static void give_post(void)
 }
 
 static const struct call {
+	const char *name;
 	int (*in)(void);
 	void (*give)(void); /* with SA_RESTART it goes on until given this */
 } calls[] = {
-	{ in_read, give_byte },
-	{ in_sem_wait, give_post },
-	{ in_waitpid, give_byte },
-	{ in_nanosleep, NULL },
-	{ in_clock_nanosleep, NULL },
-	{ in_usleep, NULL },
-	{ in_sleep, NULL },
-	{ in_thrd_sleep, NULL },
-	{ in_sem_timedwait, NULL },
-	{ in_sem_clockwait, NULL },
-	{ in_poll, NULL },
-	{ in_ppoll, NULL },
-	{ in_select, NULL },
-	{ in_pselect, NULL },
-	{ in_epoll_wait, NULL },
-	{ in_pause, NULL },
-	{ in_sigsuspend, NULL },
-	{ in_sigwaitinfo, NULL },
+	{ "in_read", in_read, give_byte },
+	{ "in_sem_wait", in_sem_wait, give_post },
+	{ "in_waitpid", in_waitpid, give_byte },
+	{ "in_nanosleep", in_nanosleep, NULL },
+	{ "in_clock_nanosleep", in_clock_nanosleep, NULL },
+	{ "in_usleep", in_usleep, NULL },
+	{ "in_sleep", in_sleep, NULL },
+	{ "in_thrd_sleep", in_thrd_sleep, NULL },
+	{ "in_sem_timedwait", in_sem_timedwait, NULL },
+	{ "in_sem_clockwait", in_sem_clockwait, NULL },
+	{ "in_poll", in_poll, NULL },
+	{ "in_ppoll", in_ppoll, NULL },
+	{ "in_select", in_select, NULL },
+	{ "in_pselect", in_pselect, NULL },
+	{ "in_epoll_wait", in_epoll_wait, NULL },
+	{ "in_pause", in_pause, NULL },
+	{ "in_sigsuspend", in_sigsuspend, NULL },
+	{ "in_sigwaitinfo", in_sigwaitinfo, NULL },
 };
 
 static int restart, entered, done, handled;
@@ -747,6 +748,7 @@ static void interrupted(const struct call *call, int with_restart)
 	act.sa_flags = with_restart ? SA_RESTART : 0;
 	CHECK(sigaction(SIGUSR1, &act, NULL) == 0);
 	block(SIGWINCH);
+	section(call->name);
 	restart = with_restart;
 	STORE(entered, 0);
 	STORE(done, 0);

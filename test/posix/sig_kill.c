@@ -321,25 +321,41 @@ enum how {
 };
 
 static const struct place {
+	const char *name;
 	void (*in)(void);
 	enum how how;
 	int opens; /* blocked but in the wait */
 } places[] = {
-	{ in_compute, FLAG, 0 },       { in_yield, FLAG, 0 },
-	{ in_malloc, FLAG, 0 },	       { in_mutex, UNLOCK, 0 },
-	{ in_mutex_timed, UNLOCK, 0 }, { in_mutex_pi, UNLOCK, 0 },
-	{ in_rdlock, UNLOCK, 0 },      { in_wrlock, UNLOCK, 0 },
-	{ in_spin, UNLOCK, 0 },	       { in_cond, WAKE, 0 },
-	{ in_cond_timed, WAKE, 0 },    { in_cond_shared, WAKE, 0 },
-	{ in_barrier, ENTER, 0 },      { in_sem, POST, 0 },
-	{ in_sem_timed, POST, 0 },     { in_join, POST_PARTNER, 0 },
-	{ in_nanosleep, KICK, 0 },     { in_clock_nanosleep, KICK, 0 },
-	{ in_sleep, KICK, 0 },	       { in_thrd_sleep, KICK, 0 },
-	{ in_futex, FUTEX, 0 },	       { in_read, BYTE, 0 },
-	{ in_poll, KICK, 0 },	       { in_ppoll, KICK, 1 },
-	{ in_pselect, KICK, 1 },       { in_epoll_pwait, KICK, 1 },
-	{ in_sigsuspend, KICK, 1 },    { in_pause, KICK, 0 },
-	{ in_sigwait, TERM, 0 },       { in_sigwaitinfo, KICK, 0 },
+	{ "in_compute", in_compute, FLAG, 0 },
+	{ "in_yield", in_yield, FLAG, 0 },
+	{ "in_malloc", in_malloc, FLAG, 0 },
+	{ "in_mutex", in_mutex, UNLOCK, 0 },
+	{ "in_mutex_timed", in_mutex_timed, UNLOCK, 0 },
+	{ "in_mutex_pi", in_mutex_pi, UNLOCK, 0 },
+	{ "in_rdlock", in_rdlock, UNLOCK, 0 },
+	{ "in_wrlock", in_wrlock, UNLOCK, 0 },
+	{ "in_spin", in_spin, UNLOCK, 0 },
+	{ "in_cond", in_cond, WAKE, 0 },
+	{ "in_cond_timed", in_cond_timed, WAKE, 0 },
+	{ "in_cond_shared", in_cond_shared, WAKE, 0 },
+	{ "in_barrier", in_barrier, ENTER, 0 },
+	{ "in_sem", in_sem, POST, 0 },
+	{ "in_sem_timed", in_sem_timed, POST, 0 },
+	{ "in_join", in_join, POST_PARTNER, 0 },
+	{ "in_nanosleep", in_nanosleep, KICK, 0 },
+	{ "in_clock_nanosleep", in_clock_nanosleep, KICK, 0 },
+	{ "in_sleep", in_sleep, KICK, 0 },
+	{ "in_thrd_sleep", in_thrd_sleep, KICK, 0 },
+	{ "in_futex", in_futex, FUTEX, 0 },
+	{ "in_read", in_read, BYTE, 0 },
+	{ "in_poll", in_poll, KICK, 0 },
+	{ "in_ppoll", in_ppoll, KICK, 1 },
+	{ "in_pselect", in_pselect, KICK, 1 },
+	{ "in_epoll_pwait", in_epoll_pwait, KICK, 1 },
+	{ "in_sigsuspend", in_sigsuspend, KICK, 1 },
+	{ "in_pause", in_pause, KICK, 0 },
+	{ "in_sigwait", in_sigwait, TERM, 0 },
+	{ "in_sigwaitinfo", in_sigwaitinfo, KICK, 0 },
 };
 
 static void prepare(void)
@@ -515,6 +531,7 @@ static void reach(const struct way *way, const struct place *place)
 	STORE(released, 0);
 	STORE(word, 0);
 	place_now = place;
+	section(place->name);
 	if (place->how == UNLOCK)
 		hold();
 	t = start(stands, &target);

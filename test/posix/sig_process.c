@@ -233,6 +233,8 @@ static void one_open(void)
 	int i, k;
 
 	for (i = 1; i <= ALL; i++) {
+		printf("thread %d\n", i);
+		fflush(stdout);
 		gather(i <= ASLEEP ? ASLEEP : ALL, SIGUSR1, 1u << i);
 		for (k = 0; k < 6; k++) {
 			STORE(ran_in, -1);

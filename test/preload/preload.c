@@ -27,7 +27,7 @@
  * shorter than its default, which is for running it by hand.
  */
 #define PROGRAMS(X)                                                            \
-	X(affinity_rt, NULL, 60)                                               \
+	X(affinity_rt, "300", 60)                                              \
 	X(backtrace, NULL, 30)                                                 \
 	X(backtrace_cxx, NULL, 30)                                             \
 	X(barrier, NULL, 30)                                                   \
@@ -50,13 +50,13 @@
 	X(fork_exec, NULL, 30)                                                 \
 	X(futex, NULL, 30)                                                     \
 	X(getattr_np, NULL, 30)                                                \
-	X(getcpu, NULL, 30)                                                    \
+	X(getcpu, "200", 30)                                                   \
 	X(join, NULL, 30)                                                      \
 	X(keys, NULL, 30)                                                      \
 	X(locale_ctype, NULL, 30)                                              \
 	X(malloc_10000, NULL, 60)                                              \
 	X(many_parked, NULL, 30)                                               \
-	X(memlock, NULL, 30)                                                   \
+	X(memlock, "60", 30)                                                   \
 	X(misc_libc, NULL, 30)                                                 \
 	X(mutex_adaptive, NULL, 30)                                            \
 	X(mutex_destroy_after_unlock, NULL, 30)                                \
@@ -74,7 +74,7 @@
 	X(once, NULL, 30)                                                      \
 	X(once_cxx, NULL, 30)                                                  \
 	X(owner_migrate, NULL, 30)                                             \
-	X(pipe_full, NULL, 60)                                                 \
+	X(pipe_full, "300", 60)                                                \
 	X(preempt_storm, "200", 60)                                            \
 	X(rust_std, NULL, 30)                                                  \
 	X(rwlock, NULL, 30)                                                    \
@@ -84,13 +84,13 @@
 	X(sem_pshared, NULL, 30)                                               \
 	X(setjmp, NULL, 30)                                                    \
 	X(setxid, "100", 60)                                                   \
-	X(shared_recursive, NULL, 30)                                          \
+	X(shared_recursive, "200", 30)                                         \
 	X(sig_action, NULL, 60)                                                \
-	X(sig_altstack, NULL, 60)                                              \
-	X(sig_context, NULL, 60)                                               \
-	X(sig_kill, NULL, 60)                                                  \
-	X(sig_longjmp, NULL, 60)                                               \
-	X(sig_process, NULL, 60)                                               \
+	X(sig_altstack, "4", 60)                                               \
+	X(sig_context, "10", 60)                                               \
+	X(sig_kill, "2", 60)                                                   \
+	X(sig_longjmp, "5", 60)                                                \
+	X(sig_process, "5", 60)                                                \
 	X(sig_stop_world, NULL, 60)                                            \
 	X(sig_storm, "5000", 60)                                               \
 	X(sigmask, NULL, 30)                                                   \
@@ -104,12 +104,12 @@
 	X(stdio_pipe, NULL, 30)                                                \
 	X(tasks, NULL, 30)                                                     \
 	X(ticker, "1000", 60)                                                  \
-	X(tids, NULL, 30)                                                      \
+	X(tids, "50", 30)                                                      \
 	X(tls, NULL, 30)                                                       \
 	X(tls_cxx, NULL, 30)                                                   \
 	X(tls_ie_dlopen, NULL, 30)                                             \
 	X(user_stacks, "20", 60)                                               \
-	X(vfork_child, NULL, 60)                                               \
+	X(vfork_child, "32", 60)                                               \
 	X(yield, NULL, 30)
 
 /* Programs that start no thread, so that the library says nothing in them. */
