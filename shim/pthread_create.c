@@ -250,7 +250,8 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 	t = threadof((pthread_t)gtp(gp));
 	t->gp = gp;
 	t->id = gid(gp);
-	identity_number(gtp(gp), TIDBASE + gid(gp));
+	t->tid = tidnew(gp);
+	identity_number(gtp(gp), (uint32_t)t->tid);
 	t->fn = fn;
 	t->arg = arg;
 	t->state = w.detached == PTHREAD_CREATE_DETACHED ? DETACHED : JOINABLE;

@@ -244,7 +244,7 @@ static struct thread *named(int tid)
 /* A number of ours whose thread is gone. */
 static bool gone(int tid)
 {
-	return tid >= (int)TIDBASE && istid(tid);
+	return tid > (int)TIDBASE && istid(tid);
 }
 
 /* 0 or E; *n is what the system call returns. */

@@ -43,6 +43,7 @@ struct thread {
 	void *arg;
 	void *ret;
 	size_t stacksize;	/* as asked for; pthread_getattr_np reports it */
+	int tid;		/* 0: main's, the process's */
 	uint32_t wired;		/* libc mutexes held that wire it */
 	char name[16];
 	int policy, priority, nice;
@@ -134,7 +135,8 @@ void schedrelease(void);
 /* ---- thread numbers (tid.c) ----------------------------------------------------------- */
 
 #define TIDBASE 0x20000000u /* > pid_max, < FUTEX_TID_MASK */
-/* t's number; whether tid is one of ours; the live thread of that number or NULL. */
+/* A number for gp's next thread; t's number; whether tid is one of ours; the live thread of that number or NULL. */
+int tidnew(struct g *gp);
 int tidof(struct thread *t);
 bool istid(int tid);
 struct thread *threadoftid(int tid);

@@ -1,9 +1,11 @@
-/* tid.c - thread numbers: a G has one of its own, which it keeps on every kernel thread.
+/* tid.c - thread numbers: a thread has one of its own, which it keeps on every kernel
+ * thread.
  *
- * Main's is the process's. The others' are its number in core above TIDBASE: beyond
- * any pid, below what a futex word holds. libc keeps the same number in the thread's
- * record, where its recursive locks compare it. Calls that take a thread number and
- * may be given one of ours are here and in pthread_sched.c; syscall() comes here, too.
+ * Main's is the process's. The others' are counted from TIDBASE: beyond any pid, below
+ * what a futex word holds. As the kernel's they are not soon used again, though Gs are.
+ * libc keeps the same number in the thread's record, where its recursive locks compare
+ * it. Calls that take a thread number and may be given one of ours are here and in
+ * pthread_sched.c; syscall() comes here, too.
  */
 #include "shim/identity.h"
 #include "shim/shim.h"
@@ -11,28 +13,63 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define TIDS 0x1fffffffu
+#define HINTS 4096
+
+static uint32_t hints[HINTS]; /* by tid: the G's number, perhaps an old one */
+
+int tidnew(struct g *gp)
+{
+	static uint32_t last;
+	uint32_t n = __atomic_fetch_add(&last, 1, __ATOMIC_RELAXED) % TIDS;
+
+	__atomic_store_n(&hints[n % HINTS], gid(gp), __ATOMIC_RELAXED);
+	return (int)(TIDBASE + 1 + n);
+}
+
 int tidof(struct thread *t)
 {
-	return gid(t->gp) == 1 ? getpid() : (int)(TIDBASE + gid(t->gp));
+	return t->tid ? t->tid : getpid();
 }
 
 bool istid(int tid)
 {
 	return schedstarted &&
-	       (tid >= (int)TIDBASE || (tid == getpid() && gmain()));
+	       (tid > (int)TIDBASE || (tid == getpid() && gmain()));
+}
+
+/* gp's thread, if it lives and has that number. */
+static struct thread *numbered(struct g *gp, int tid)
+{
+	struct thread *t;
+	uintptr_t lo, hi;
+
+	if (!gp)
+		return NULL;
+	gstack(gp, &lo, &hi);
+	if (!lo && gp != gmain())
+		return NULL; /* a kernel thread that core did not make */
+	t = threadof((pthread_t)gtp(gp));
+	return t->gp == gp && tidof(t) == tid && t->state != FREED &&
+			       t->state != EXITED ?
+		       t :
+		       NULL;
 }
 
 struct thread *threadoftid(int tid)
 {
-	struct g *gp = tid == getpid() ? gmain() :
-					 gbynumber((uint32_t)tid - TIDBASE);
+	uint32_t n = (uint32_t)tid - TIDBASE - 1;
 	struct thread *t;
+	struct g *gp;
 
-	if (!gp || !gtp(gp))
-		return NULL;
-	t = threadof((pthread_t)gtp(gp));
-	return t->gp == gp && t->state != FREED && t->state != EXITED ? t :
-								      NULL;
+	if (tid == getpid())
+		return numbered(gmain(), tid);
+	t = numbered(gbynumber(__atomic_load_n(&hints[n % HINTS],
+					       __ATOMIC_RELAXED)),
+		     tid);
+	for (uint32_t id = 2; !t && (gp = gbynumber(id)); id++)
+		t = numbered(gp, tid);
+	return t;
 }
 
 EXPORT pid_t gettid(void)
