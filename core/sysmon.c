@@ -271,14 +271,17 @@ static bool preemptone(struct p *pp, int64_t ran, int64_t slice)
 /* pp does not tick and is wanted: take it, or ask for it. True: something was done. */
 static bool want(struct p *pp, int64_t now, const struct demand *d)
 {
-	int64_t ran = now - pp->sysmonwhen;
+	int64_t ran = now - pp->sysmonwhen, slice = d->slice;
 	struct p *old = retake(pp, TAKEN_UNSEEN);
 	struct m *mp = READ_ONCE(pp->m);
 
-	if (!old && d->slice && ran > d->slice) {
+	/* one that has just woken shall not queue behind one that computes */
+	if (slice > MS && READ_ONCE(pp->runnext))
+		slice = MS;
+	if (!old && slice && ran > slice) {
 		if (mp && mp->prockind == PROC_NONE && ran > 10 * MS)
 			old = retake(pp, TAKEN_STW); /* no /proc: assume it */
-		else if (!preemptone(pp, ran, d->slice))
+		else if (!preemptone(pp, ran, slice))
 			old = retake(pp, TAKEN_REFUSED);
 	}
 	if (!old)
@@ -475,6 +478,9 @@ static int64_t nextlook(int64_t now, int64_t delay)
 
 	if (READ_ONCE(sched.npidle))
 		return now + delay;
+	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs); i++)
+		if (slice > MS && READ_ONCE(allp[i]->runnext))
+			slice = MS;
 	if (delay > slice)
 		delay = slice;
 	if (when < now + delay && delay > MS / 4)
