@@ -26,6 +26,7 @@
 #define FUTEX_CMD_MASK_ 0x7f
 #define FUTEX_WAIT_ 0
 #define FUTEX_WAIT_BITSET_ 9
+#define LOADS 12 /* bytes before the end of a system call to look at */
 #define DELAY0 100000l /* ns: first wait of a G freed from a futex */
 #define NDELAY 6       /* doublings: at most 3.2 ms */
 #define SS_INVALID 0x40
@@ -105,16 +106,21 @@ bool sigrestartcall(struct ucontext *uc)
 	struct sigcontext *sc = &uc->uc_mcontext;
 	const uint8_t *pc = (const uint8_t *)sc->rip;
 
-	if ((long)sc->rax != -EINTR || (sc->rip & (PAGE - 1)) < 7 ||
+	if ((long)sc->rax != -EINTR || (sc->rip & (PAGE - 1)) < LOADS ||
 	    !issyscall(pc - 2))
 		return false;
-	if (pc[-7] == 0xb8) /* mov $nr, %eax */
-		sc->rip -= 7;
-	else if (pc[-4] == 0x31 && pc[-3] == 0xc0) /* xor %eax, %eax */
+	if (pc[-4] == 0x31 && pc[-3] == 0xc0) { /* xor %eax, %eax */
 		sc->rip -= 4;
-	else
-		return false;
-	return true;
+		return true;
+	}
+	/* mov $nr, %eax, and perhaps one load of an argument between */
+	for (int back = 7; back <= LOADS; back++)
+		if (pc[-back] == 0xb8 && pc[3 - back] == 0 &&
+		    pc[4 - back] == 0 && pc[2 - back] < 2) {
+			sc->rip -= (unsigned)back;
+			return true;
+		}
+	return false;
 }
 
 /* It was in an untimed futex wait, which the kernel will begin again. */
