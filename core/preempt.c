@@ -172,6 +172,14 @@ static void gopreempt(void *uc)
 		sigpoke(mp, __builtin_ctzl(p) + 1);
 }
 
+/* No M is left and none can be made: a native G gives up its own for a while. */
+static void unnative(struct m *mp, struct g *gp)
+{
+	gp->native = gp->foreign = false;
+	gp->nunseen = 0;
+	WRITE_ONCE(mp->pstate, PS_NONE);
+}
+
 /* In the entry, on the M's alternate stack. */
 void preempt(struct m *mp, struct ucontext *uc)
 {
@@ -182,7 +190,10 @@ void preempt(struct m *mp, struct ucontext *uc)
 	uint64_t all;
 	void *f;
 
-	if (why == PREEMPT_FREE ?
+	if (why == PREEMPT_FREE && gp->native && gp->nativeleft &&
+	    !gp->nwired && infutex(uc))
+		unnative(mp, gp);
+	else if (why == PREEMPT_FREE ?
 		    READ_ONCE(mp->pstate) != PS_TAKEN || !infutex(uc) :
 		    READ_ONCE(mp->pstate) != PS_HELD || !mp->p ||
 			    !READ_ONCE(mp->p->preempt) ||

@@ -224,6 +224,20 @@ static void freeunseen(uint32_t most)
 	}
 }
 
+/* The same for native Gs, when no M can be made and none is left. */
+static void freenative(void)
+{
+	for (struct m *mp = load_acquire(&sched.allm); mp; mp = mp->alllink) {
+		struct g *gp = READ_ONCE(mp->curg);
+
+		if (READ_ONCE(mp->pstate) == PS_FOREIGN && !mp->nosig && gp &&
+		    gp->native && READ_ONCE(mp->locks) == 0 && mfutex(mp)) {
+			WRITE_ONCE(mp->preempt, PREEMPT_FREE);
+			sigpoke(mp, SIGPREEMPT);
+		}
+	}
+}
+
 /* ---- preemption -------------------------------------------------------------------- */
 
 /* What a P taken from an M could be used for. */
@@ -331,6 +345,7 @@ static bool watch(int64_t now)
 	/* no M can be made: the C library waits for a lock that a G holds */
 	if (READ_ONCE(sched.wantm) && now - READ_ONCE(sched.wantat) > STUCK) {
 		freeunseen(0);
+		freenative();
 		did = true;
 	}
 	return did;
