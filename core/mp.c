@@ -264,18 +264,14 @@ struct p *wantget(struct m *mp)
  * taken at once: to make one the C library may need a lock that a G holds. */
 void stopm(struct m *mp)
 {
+	msetmask(mp, MASK_ALL); /* sysmon takes the signals meanwhile */
 	lock(&sched.lock);
 	mp->nextp = wantget(mp);
-	if (!mp->nextp) {
-		unlock(&sched.lock);
-		msetmask(mp, MASK_ALL); /* sysmon takes the signals meanwhile */
-		lock(&sched.lock);
-		mput(mp);
-		unlock(&sched.lock);
+	if (!mp->nextp)
+		mput(mp); /* in one go: startm looks here, then queues its P */
+	unlock(&sched.lock);
+	if (!mp->nextp)
 		notesleep(&mp->park);
-	} else {
-		unlock(&sched.lock);
-	}
 	acquirep(mp, mp->nextp);
 	mp->nextp = NULL;
 }

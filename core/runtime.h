@@ -3,7 +3,7 @@
  * LOCK ORDER (take left before right; a lock not named is a leaf):
  *	(two timers locks: the P that stays first)
  *	stoplock < retakelock < semabucket (two: by address) < timers <
- *	sched.lock < allocation
+ *	sched.lock < allocation;  siglock < allocation;  sidelock
  * All are struct mutex (lock_futex.c), held for a few hundred instructions with
  * m->locks above zero, never across a park or a call into libc.
  *
@@ -15,12 +15,12 @@
  *	          exitsyscall cancels that (CAS to HELD), else sysmon commits (CAS
  *	          to TAKEN). An M already in core keeps its P: sysmon sees locks
  *	TAKEN     sysmon has taken it; the M notices at its next acquirem
- *	NONE      there is no P. FOREIGN: and there never will be
+ *	NONE      there is no P. FOREIGN: nor will be, while its G is P-less (pless.c)
  * Both sides look again after a CAS that failed (settlep): sysmon may have given up.
  * While oldp is set, acquirem takes no other P: a call back out of a declared system
  * call runs without, and takes its own back before it parks.
- * A G that computes past its slice while others wait loses its P, too, and goes on
- * without until its next slow path; there sysmon commits after membarrier(2).
+ * A G that cannot be preempted (preempt.c) loses its P, too, and goes on without until
+ * its next slow path; there sysmon commits after membarrier(2).
  * No fence is needed in acquirem between raising locks and reading pstate: sysmon
  * commits only after /proc showed the M off the CPU, and being switched out and
  * in again orders the M's later loads after sysmon's store of RETAKING. The model
@@ -411,7 +411,6 @@ void msetmask(struct m *mp, uint64_t mask);
 uint64_t sigkernel(uint64_t mask);
 void sigmaskcount(uint64_t mask, int n);
 void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask);
-uint64_t sigblockedbyall(void);
 void sigreceive(struct m *mp, int64_t deadline);
 
 int siginit(void);
@@ -421,7 +420,6 @@ void sigfork(void);
 uint64_t sighandled(void);
 uint64_t sigwant(struct m *mp, uint64_t blocked);
 void sigdispatch(struct m *mp, int sig, void *info);
-bool sigready(struct g *gp);
 #define POKE (-77)		/* si_code of a signal that core sends to an M */
 int sigpoke(struct m *mp, int sig);
 

@@ -70,7 +70,7 @@ void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask)
 }
 
 /* The signals that every live G blocks. */
-uint64_t sigblockedbyall(void)
+static uint64_t sigblockedbyall(void)
 {
 	uint64_t mask = 0;
 	uint32_t ng = READ_ONCE(sched.ng);

@@ -23,7 +23,7 @@
  * Order: gsigsend sets sigpend, then (membarrier) reads oncpu; gswitch stores oncpu,
  *      then afterswitch reads flags. gsigmask stores sigmask, then (fence) reads
  *      sigpend; gsigsend the reverse.
- * Locks: siglock, a leaf; holders have m->locks > 0, so the entry never finds it
+ * Locks: siglock, only allocation inside; holders have m->locks > 0, so the entry never finds it
  *      held by what it interrupted.
  */
 #include "core/runtime.h"
@@ -268,13 +268,14 @@ static int taken(struct g *gp, uint64_t set, siginfo_t *info)
 }
 
 /* One that gp does not block waits for it. */
-bool sigready(struct g *gp)
+static bool sigready(struct g *gp)
 {
 	return (__atomic_load_n(&gp->sigpend, __ATOMIC_SEQ_CST) &
 		~READ_ONCE(gp->sigmask)) != 0;
 }
 
-/* Keep GF_SIGNAL in step. Owner, or under siglock. */
+/* Keep GF_SIGNAL in step. Owner, or under siglock. The flag pairs with afterswitch's
+ * look, after gswitch's store of oncpu. */
 static void setflag(struct g *gp)
 {
 	if (sigready(gp))

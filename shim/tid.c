@@ -139,9 +139,15 @@ static long schedcall(long n, long *a)
 	}
 }
 
+/* The caller, or a thread that we number. */
+static bool ours(long tid)
+{
+	return tid == 0 || istid((int)tid);
+}
+
+/* Every syscall() of the program comes by: nothing is looked up before the switch. */
 long tidcall(long n, long *a)
 {
-	bool ours = istid((int)a[0]) || a[0] == 0;
 	long r;
 
 	switch (n) {
@@ -149,19 +155,30 @@ long tidcall(long n, long *a)
 	case SYS_set_tid_address: /* the word that ends our M is libc's */
 		return tidof(&self);
 	case SYS_tkill:
-		return ours ? -tgkillg(getpid(), (int)a[0], (int)a[1]) :
-			      -ENOSYS;
+		return istid((int)a[0]) ? -tgkillg(getpid(), (int)a[0],
+						   (int)a[1]) :
+					  -ENOSYS;
 	case SYS_tgkill:
 		return istid((int)a[1]) ?
 			       -tgkillg((int)a[0], (int)a[1], (int)a[2]) :
 			       -ENOSYS;
 	case SYS_setpriority:
-		ours = a[0] == PRIO_PROCESS &&
-		       (a[1] == 0 || istid((int)a[1]));
+		if (a[0] != PRIO_PROCESS || !ours(a[1]))
+			return -ENOSYS;
 		break;
-	}
-	if (!ours)
+	case SYS_sched_setattr:
+	case SYS_sched_getattr:
+	case SYS_sched_setscheduler:
+	case SYS_sched_getscheduler:
+	case SYS_sched_setparam:
+	case SYS_sched_getparam:
+	case SYS_sched_setaffinity:
+		if (!ours(a[0]))
+			return -ENOSYS;
+		break;
+	default:
 		return -ENOSYS;
+	}
 	r = schedcall(n, a);
 	return r == -1 ? -errno : r;
 }
