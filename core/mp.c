@@ -264,14 +264,18 @@ struct p *wantget(struct m *mp)
  * taken at once: to make one the C library may need a lock that a G holds. */
 void stopm(struct m *mp)
 {
+	struct p *pp;
+
 	msetmask(mp, MASK_ALL); /* sysmon takes the signals meanwhile */
 	lock(&sched.lock);
-	mp->nextp = wantget(mp);
-	if (!mp->nextp)
+	pp = wantget(mp);
+	if (!pp)
 		mput(mp); /* in one go: startm looks here, then queues its P */
 	unlock(&sched.lock);
-	if (!mp->nextp)
-		notesleep(&mp->park);
-	acquirep(mp, mp->nextp);
-	mp->nextp = NULL;
+	if (!pp) {
+		notesleep(&mp->park); /* nextp is the waker's until then */
+		pp = mp->nextp;
+		mp->nextp = NULL;
+	}
+	acquirep(mp, pp);
 }
