@@ -422,6 +422,8 @@ uint64_t sigwant(struct m *mp, uint64_t blocked);
 void sigdispatch(struct m *mp, int sig, void *info);
 #define POKE (-77)		/* si_code of a signal that core sends to an M */
 int sigpoke(struct m *mp, int sig);
+void sigsettle(uint64_t set);
+void sigraise(struct m *mp, struct g *gp);
 
 struct ucontext;
 enum preemptwhy { PREEMPT_NONE, PREEMPT_SLICE, PREEMPT_LIBC, PREEMPT_FREE };

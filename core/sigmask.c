@@ -98,7 +98,7 @@ void sigreceive(struct m *mp, int64_t deadline)
 		mp->sigmask = mask;
 	}
 	if (sched.recvack != gen) {
-		store_release(&sched.recvack, gen); /* pairs with gsigmask */
+		store_release(&sched.recvack, gen); /* pairs with sigsettle */
 		futexwakeup(&sched.recvack, 1 << 30);
 	}
 	if (deadline != NEVER) {
@@ -115,16 +115,18 @@ void sigreceive(struct m *mp, int64_t deadline)
 		sigdispatch(mp, (int)sig, info);
 }
 
-/* A signal is now blocked by all: not before the receiver knows may the caller
- * rely on it. */
-static void waitreceiver(void)
+/* Before the caller relies on a signal that all block being left to the kernel, the
+ * receiver must know: it may hold it for a moment. */
+void sigsettle(uint64_t set)
 {
-	uint32_t gen = xadd(&sched.recvgen, 1) + 1;
+	uint32_t gen, ack;
 
+	if (!(sigblockedbyall() & set))
+		return;
+	gen = xadd(&sched.recvgen, 1) + 1;
 	sysmonwake();
 	for (;;) {
-		uint32_t ack = load_acquire(&sched.recvack);
-
+		ack = load_acquire(&sched.recvack);
 		if ((int32_t)(ack - gen) >= 0)
 			return;
 		futexsleep(&sched.recvack, ack, nanotime() + 1000000);
@@ -135,8 +137,7 @@ void gsigmask(int how, const uint64_t *set, uint64_t *old)
 {
 	struct m *mp = acquirem();
 	struct g *gp = curg();
-	uint64_t was = gp->sigmask, mask = was, kmask;
-	bool wait = false;
+	uint64_t was = gp->sigmask, mask = was, kmask, new = 0;
 
 	if (set) {
 		mask = how == 0 ? was | *set : how == 1 ? was & ~*set : *set;
@@ -148,28 +149,24 @@ void gsigmask(int how, const uint64_t *set, uint64_t *old)
 		sigmaskrecord(mp, gp, mask);
 		kmask = sigkernel(mask);
 		RAW(__NR_rt_sigprocmask, SETMASK, &kmask, NULL, 8);
-		wait = mask & ~was && counted(gp) &&
-		       (sigblockedbyall() & mask & ~was);
+		if (counted(gp))
+			new = mask & ~was;
 		if (unlikely(READ_ONCE(gp->sigpend)))
 			mp->sigwork = 1; /* perhaps one is free now */
 	}
 	releasem(mp);
-	if (wait)
-		waitreceiver();
+	if (new)
+		sigsettle(new);
 }
 
 void gsigmaskcall(uint64_t mask, uint64_t *old)
 {
 	struct m *mp = acquirem();
 	struct g *gp = curg();
-	uint64_t p;
 
 	*old = gp->sigmask;
 	sigmaskrecord(mp, gp, mask);
-	/* those that wait already come when the kernel lets them */
-	p = READ_ONCE(gp->sigpend) & ~mask;
-	for (; p; p &= p - 1)
-		sigpoke(mp, __builtin_ctzl(p) + 1);
+	sigraise(mp, gp); /* those that wait come when the call lets them */
 	releasem(mp);
 }
 

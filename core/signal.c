@@ -67,7 +67,8 @@ struct ksigaction {
 bool sigstarted;
 static struct mutex siglock;
 static struct sigact actions[NSIG_ + 1]; /* by siglock */
-static uint64_t handled;		 /* signals with a handler; by siglock */
+static uint64_t handled;		 /* signals that enter here; by siglock */
+static uint64_t poked;			 /* signals ever queued for a G; by siglock */
 static uint64_t ignored;		 /* whatever their handlers; by siglock */
 static uint32_t nignoring;		 /* callers of gsigignore; by siglock */
 static struct signode *freenodes;	 /* by siglock */
@@ -155,20 +156,29 @@ static bool ishandler(const void *h)
 
 static void sigentry(int sig, siginfo_t *info, struct ucontext *uc);
 
+/* The default action, where it is to end or stop the process, of a signal that was
+ * queued for a G before: a poke may still be on its way to an M that the G has left,
+ * and must not do that. Holds siglock. */
+static bool entersbydefault(int sig, const struct sigact *a)
+{
+	return !a->handler && (poked & BIT(sig) & ~IGNORED);
+}
+
 /* Tell the kernel. Holds siglock. */
 static int install(int sig, const struct sigact *a)
 {
+	bool dfl = entersbydefault(sig, a);
 	struct ksigaction k = { .handler = a->handler,
 				.flags = a->flags,
 				.mask = a->mask };
 
-	if (ishandler(a->handler) || sig == SIGPREEMPT) {
+	if (ishandler(a->handler) || sig == SIGPREEMPT || dfl) {
 		k.handler = (void *)sigentry;
 		k.flags = (a->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT |
 				       SA_RESTART)) |
 			  SA_SIGINFO | SA_ONSTACK;
 		k.mask = ~0ul;
-		if (sig == SIGPREEMPT)
+		if (sig == SIGPREEMPT || dfl)
 			k.flags |= SA_RESTART;
 	}
 	k.flags |= SA_RESTORER;
@@ -180,7 +190,7 @@ static void record(int sig, const struct sigact *a)
 {
 	actions[sig] = *a;
 	actions[sig].mask &= ~(BIT(SIGKILL) | BIT(SIGSTOP));
-	if (ishandler(a->handler))
+	if (ishandler(a->handler) || entersbydefault(sig, a))
 		handled |= BIT(sig);
 	else
 		handled &= ~BIT(sig);
@@ -214,7 +224,7 @@ int gsigaction(int sig, const struct sigact *act, struct sigact *old)
 	return err;
 }
 
-/* Those that a handler is for. */
+/* Those that enter here. */
 uint64_t sighandled(void)
 {
 	return READ_ONCE(handled);
@@ -342,6 +352,13 @@ static bool enqueue(struct g *gp, int sig, const siginfo_t *info)
 	n = nodeget();
 	if (!n)
 		return false;
+	if (!(poked & BIT(sig))) {
+		poked |= BIT(sig);
+		if (entersbydefault(sig, &actions[sig])) {
+			install(sig, &actions[sig]);
+			record(sig, &actions[sig]);
+		}
+	}
 	n->next = NULL;
 	n->sig = sig;
 	n->info = *info;
@@ -395,6 +412,15 @@ static bool kernelhandles(int sig)
 	       k.handler == (void *)sigentry;
 }
 
+/* Let the kernel do what it does without a handler. */
+static void kernelsdefault(int sig)
+{
+	struct ksigaction k = { .flags = SA_RESTORER,
+				.restorer = sigrestorer_ };
+
+	RAW(__NR_rt_sigaction, sig, &k, NULL, 8);
+}
+
 /* Main, or the caller, lets sig in and there is a handler for it. */
 static bool letsin(const struct g *gp, int sig)
 {
@@ -411,7 +437,10 @@ bool gsigkill(int sig, const void *info)
 		return false;
 	if (!letsin(to, sig))
 		to = getg();
-	return letsin(to, sig) && gsigsend(to, sig, info) == 0;
+	if (letsin(to, sig))
+		return gsigsend(to, sig, info) == 0;
+	sigsettle(BIT(sig)); /* a handler's mask does not wait for the receiver */
+	return false;
 }
 
 int gsigsend(struct g *gp, int sig, const void *info)
@@ -424,10 +453,12 @@ int gsigsend(struct g *gp, int sig, const void *info)
 	lock(&siglock);
 	h = ignored & bit ? (void *)1 : actions[sig].handler;
 	if (!(READ_ONCE(gp->sigmask) & bit) && !ishandler(h)) {
-		unlock(&siglock);
 		/* default: of the process; ignored: nothing */
-		if (!h && !(bit & IGNORED))
+		if (!h && !(bit & IGNORED)) {
+			kernelsdefault(sig);
 			RAW(__NR_kill, RAW(__NR_getpid), sig);
+		}
+		unlock(&siglock);
 		releasem(mp);
 		return 0;
 	}
@@ -525,13 +556,10 @@ static struct sigact actionfor(int sig)
 	return a;
 }
 
-/* Let the kernel do what it does without a handler. */
+/* The same, to the thread that is about to return from sigentry. */
 static void bydefault(int sig)
 {
-	struct ksigaction k = { .flags = SA_RESTORER,
-				.restorer = sigrestorer_ };
-
-	RAW(__NR_rt_sigaction, sig, &k, NULL, 8);
+	kernelsdefault(sig);
 	RAW(__NR_tgkill, RAW(__NR_getpid), RAW(__NR_gettid), sig);
 }
 
@@ -596,12 +624,25 @@ static void deliver(struct m *mp, struct g *gp, int sig, const siginfo_t *info,
 	__atomic_fetch_and(&gp->interrupted, ~INT_SIGNAL, __ATOMIC_RELAXED);
 }
 
+/* Have the kernel deliver, on mp, what is queued for gp and no longer blocked, as
+ * soon as its mask allows. mp is acquired, or blocks all. */
+void sigraise(struct m *mp, struct g *gp)
+{
+	uint64_t p = READ_ONCE(gp->sigpend) & ~gp->sigmask;
+
+	if (!p)
+		return;
+	setflag(gp); /* SIGURG may come before them, and move gp to another M */
+	for (; p; p &= p - 1)
+		sigpoke(mp, __builtin_ctzl(p) + 1);
+}
+
 /* A handler has returned; uc is its frame, which rt_sigreturn reads next. All that
  * the handler may have changed there is taken over. */
 static void sigleave(void *arg)
 {
 	struct ucontext *uc = arg;
-	uint64_t all = MASK_ALL & ~UNBLOCKABLE & ~FAULTS, p;
+	uint64_t all = MASK_ALL & ~UNBLOCKABLE & ~FAULTS;
 	struct g *gp;
 	struct m *mp;
 
@@ -620,9 +661,7 @@ static void sigleave(void *arg)
 	sigmaskrecord(mp, gp, uc->uc_sigmask & ~UNBLOCKABLE);
 	uc->uc_sigmask = sigkernel(gp->sigmask);
 	fullfence(); /* pairs with gsigsend */
-	p = READ_ONCE(gp->sigpend) & ~gp->sigmask;
-	for (; p; p &= p - 1)
-		sigpoke(mp, __builtin_ctzl(p) + 1);
+	sigraise(mp, gp);
 }
 
 static void attend(void)
@@ -645,10 +684,9 @@ cold void sigrelease(struct m *mp)
 		msetmask(mp, gp->sigmask); /* those blocked here come now */
 	while ((p = READ_ONCE(gp->sigpend) & ~gp->sigmask & ~tried)) {
 		int sig = __builtin_ctzl(p) + 1;
+		struct m *to = gp->sched.m;
 
-		if (sig < 32)
-			tried |= BIT(sig);
-		if (sigpoke(gp->sched.m, sig))
+		if (sigpoke(to, sig) || (sig < 32 && to == gp->sched.m))
 			tried |= BIT(sig);
 	}
 	setflag(gp);
