@@ -158,18 +158,16 @@ static void gopreempt(void *uc)
 {
 	struct g *gp = curg();
 	struct m *mp = gp->sched.m;
-	uint64_t p;
 
-	(void)uc;
-	mp = mp->p ? gowaitp(mp) : freedsleep(mp, gp);
+	sigtake(gp);
+	/* a P that comes back just now is for others: the lock is not free yet */
+	mp = infutex(uc) ? freedsleep(mp, gp) : gowaitp(mp);
 	msetmask(mp, MASK_ALL); /* still with m->locks 1: no handler came in */
 	mp->locks--;
 	mp->sigwork = 0;
 	mp->sigmask = gp->sigmask;
 	fullfence(); /* pairs with gsigsend, which may have found no M to poke */
-	p = READ_ONCE(gp->sigpend) & ~gp->sigmask;
-	for (; p; p &= p - 1)
-		sigpoke(mp, __builtin_ctzl(p) + 1);
+	sigraise(mp, gp);
 }
 
 /* No M is left and none can be made: a native G gives up its own for a while. */
@@ -206,15 +204,9 @@ void preempt(struct m *mp, struct ucontext *uc)
 		return;
 	}
 	mp->locks++; /* until gopreempt */
-	if (why == PREEMPT_FREE) {
+	if (READ_ONCE(mp->pstate) != PS_HELD) {
 		settlep(mp);
-		if (mp->p) { /* an idle P came just now */
-			mp->locks--;
-			return;
-		}
-	} else if (READ_ONCE(mp->pstate) != PS_HELD) {
-		settlep(mp);
-		if (!mp->p) {
+		if (!mp->p && why != PREEMPT_FREE) {
 			mp->locks--;
 			return;
 		}

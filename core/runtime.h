@@ -423,6 +423,7 @@ void sigdispatch(struct m *mp, int sig, void *info);
 #define POKE (-77)		/* si_code of a signal that core sends to an M */
 int sigpoke(struct m *mp, int sig);
 void sigsettle(uint64_t set);
+void sigtake(struct g *gp);
 void sigraise(struct m *mp, struct g *gp);
 
 struct ucontext;

@@ -248,6 +248,10 @@ static int initm0(void)
 	m0.id = 0;
 	m0.rand = 0x9e3779b9;
 	mopenproc(&m0);
+	lock(&sched.lock);
+	m0.alllink = sched.allm;
+	store_release(&sched.allm, &m0); /* pairs with walkers of allm */
+	unlock(&sched.lock);
 	return 0;
 }
 
@@ -310,8 +314,6 @@ void schedfork(void)
 	for (struct m *mp = sched.allm; mp; mp = mp->alllink)
 		if (mp->procfd >= 0)
 			RAW(__NR_close, mp->procfd);
-	if (m0.procfd >= 0)
-		RAW(__NR_close, m0.procfd);
 	stoplock.key = 0;
 	stackfork();
 	gsfork();

@@ -412,6 +412,25 @@ static bool kernelhandles(int sig)
 	       k.handler == (void *)sigentry;
 }
 
+/* gp has not asked to leave its M: what a system call of its has raised and it blocks
+ * (a write that nobody reads) waits on this kernel thread, and must go along. */
+void sigtake(struct g *gp)
+{
+	static const long zero[2];
+	uint64_t set = gp->sigmask & (BIT(SIGPIPE) | BIT(SIGXFSZ));
+	siginfo_t info;
+	int sig;
+
+	while (set && (sig = (int)RAW(__NR_rt_sigtimedwait, &set, &info, zero,
+				      8)) > 0) {
+		if (info.si_code == POKE)
+			continue; /* gp still has that one */
+		lock(&siglock);
+		enqueue(gp, sig, &info);
+		unlock(&siglock);
+	}
+}
+
 /* Let the kernel do what it does without a handler. */
 static void kernelsdefault(int sig)
 {

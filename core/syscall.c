@@ -50,6 +50,7 @@ void exitsyscall(void)
 	if (unlikely(!mp->p))
 		acquirem_slow(mp); /* an idle one? */
 	if (unlikely(!mp->p)) {
+		sigtake(gp);
 		releasem(gowaitp(mp));
 		return;
 	}

@@ -117,9 +117,7 @@ EXPORT int system(const char *command)
 	if (!ong())
 		return REAL(system)(command);
 	gsigignore(set, true);
-	entersyscall();
-	r = REAL(system)(command);
-	exitsyscall();
+	r = HANDOFF(REAL(system)(command));
 	e = errno;
 	gsigignore(set, false);
 	errno = e;
@@ -129,23 +127,15 @@ EXPORT int system(const char *command)
 EXPORT FILE *popen(const char *command, const char *mode)
 {
 	NATIVELY(popen, command, mode);
-	FILE *r;
 
-	entersyscall();
-	r = REAL(popen)(command, mode);
-	exitsyscall();
-	return r;
+	return HANDOFF(REAL(popen)(command, mode));
 }
 
 EXPORT int pclose(FILE *f)
 {
 	NATIVELY(pclose, f);
-	int r;
 
-	entersyscall();
-	r = REAL(pclose)(f);
-	exitsyscall();
-	return r;
+	return HANDOFF(REAL(pclose)(f));
 }
 
 EXPORT int posix_spawn(pid_t *restrict pid, const char *restrict path,
@@ -154,12 +144,8 @@ EXPORT int posix_spawn(pid_t *restrict pid, const char *restrict path,
 		       char *const argv[restrict], char *const envp[restrict])
 {
 	NATIVELY(posix_spawn, pid, path, actions, attr, argv, envp);
-	int r;
 
-	entersyscall();
-	r = REAL(posix_spawn)(pid, path, actions, attr, argv, envp);
-	exitsyscall();
-	return r;
+	return HANDOFF(REAL(posix_spawn)(pid, path, actions, attr, argv, envp));
 }
 
 EXPORT int posix_spawnp(pid_t *pid, const char *file,
@@ -168,10 +154,6 @@ EXPORT int posix_spawnp(pid_t *pid, const char *file,
 			char *const envp[])
 {
 	NATIVELY(posix_spawnp, pid, file, actions, attr, argv, envp);
-	int r;
 
-	entersyscall();
-	r = REAL(posix_spawnp)(pid, file, actions, attr, argv, envp);
-	exitsyscall();
-	return r;
+	return HANDOFF(REAL(posix_spawnp)(pid, file, actions, attr, argv, envp));
 }

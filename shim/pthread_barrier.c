@@ -61,10 +61,7 @@ EXPORT int pthread_barrier_wait(pthread_barrier_t *barrier)
 			      .arg = &a };
 
 	if (b->shared) {
-		entersyscall();
-		int r = REAL(pthread_barrier_wait)(barrier);
-		exitsyscall();
-		return r;
+		return HANDOFF(REAL(pthread_barrier_wait)(barrier));
 	}
 	semapick((uintptr_t)b, arrive, &a);
 	if (!a.last) {

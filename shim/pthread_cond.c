@@ -49,14 +49,9 @@ static void unlockmutex(void *arg)
 
 static int relock(pthread_mutex_t *mutex)
 {
-	int r;
-
 	if (!islibcs(mutex))
 		return pthread_mutex_lock(mutex);
-	entersyscall();
-	r = REAL(pthread_mutex_lock)(mutex);
-	exitsyscall();
-	return r;
+	return HANDOFF(REAL(pthread_mutex_lock)(mutex));
 }
 
 static int waituntil(struct cond_ *c, pthread_mutex_t *mutex, int64_t deadline)
@@ -107,10 +102,7 @@ EXPORT int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 	struct cond_ *c = (struct cond_ *)cond;
 
 	if (unlikely(c->flags & SHARED)) {
-		entersyscall();
-		int r = REAL(pthread_cond_wait)(cond, mutex);
-		exitsyscall();
-		return r;
+		return HANDOFF(REAL(pthread_cond_wait)(cond, mutex));
 	}
 	return waituntil(c, mutex, NEVER);
 }
@@ -124,10 +116,7 @@ EXPORT int pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 	int e;
 
 	if (unlikely(c->flags & SHARED)) {
-		entersyscall();
-		e = REAL(pthread_cond_clockwait)(cond, mutex, clock, abs);
-		exitsyscall();
-		return e;
+		return HANDOFF(REAL(pthread_cond_clockwait)(cond, mutex, clock, abs));
 	}
 	e = deadlineof(clock, abs, &deadline);
 	return e ? ret_pthread(e) : waituntil(c, mutex, deadline);
@@ -140,10 +129,7 @@ EXPORT int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 	struct cond_ *c = (struct cond_ *)cond;
 
 	if (unlikely(c->flags & SHARED)) {
-		entersyscall();
-		int r = REAL(pthread_cond_timedwait)(cond, mutex, abs);
-		exitsyscall();
-		return r;
+		return HANDOFF(REAL(pthread_cond_timedwait)(cond, mutex, abs));
 	}
 	return pthread_cond_clockwait(cond, mutex,
 				      c->flags & MONOTONIC ? CLOCK_MONOTONIC :

@@ -222,12 +222,8 @@ static int timed(struct rwlock_ *rw, bool write, clockid_t clock,
 		if (unlikely(shimnative) &&                                    \
 		    (shimnative > 0 || shiminit()))                            \
 			return REAL(name) args;                                \
-		if (unlikely(rw->shared & 0xff)) {                             \
-			entersyscall();                                        \
-			int r = REAL(name) args;                               \
-			exitsyscall();                                         \
-			return r;                                              \
-		}                                                              \
+		if (unlikely(rw->shared & 0xff))                               \
+			return HANDOFF(REAL(name) args);                       \
 		return own;                                                    \
 	}
 

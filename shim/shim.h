@@ -94,6 +94,15 @@ static inline int ret_errno(int e)
 
 /* ---- calls that block in the kernel --------------------------------------------------- */
 
+/* A call of libc's that may block: others run on the P meanwhile. */
+#define HANDOFF(call)                                                          \
+	({                                                                     \
+		entersyscall();                                                \
+		__typeof__(call) r_ = call;                                    \
+		exitsyscall();                                                 \
+		r_;                                                            \
+	})
+
 /* The value of call, which the P does not wait for. A signal of ours may interrupt it,
  * never visibly: it is made again unless a handler has run. */
 #define BLOCKING(call)                                                         \

@@ -75,10 +75,7 @@ EXPORT int clock_nanosleep(clockid_t clock, int flags,
 	ON_G(clock_nanosleep, clock, flags, req, rem);
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC) {
 		/* CPU-time clocks and the like: the kernel's business */
-		entersyscall();
-		e = REAL(clock_nanosleep)(clock, flags, req, rem);
-		exitsyscall();
-		return e;
+		return HANDOFF(REAL(clock_nanosleep)(clock, flags, req, rem));
 	}
 	if (!(flags & TIMER_ABSTIME))
 		return -sleepfor(req, rem);
