@@ -294,9 +294,9 @@ int gsysmontid(void)
 
 int gtid(const struct g *gp)
 {
-	struct m *mp = READ_ONCE(((struct g *)gp)->sched.m);
+	struct m *mp = goncpu(gp);
 
-	return mp && READ_ONCE(((struct g *)gp)->sched.oncpu) ? mp->tid : 0;
+	return mp ? mp->tid : 0;
 }
 
 /* In a fork child: whoever held the lock is gone. */

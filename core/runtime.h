@@ -30,6 +30,7 @@
 #define CORE_RUNTIME_H
 
 #include "asm/asm.h"
+#include "asm/x86_64/lockm.h"
 #include "core/atomic.h"
 #include "core/core.h"
 #include "core/os.h"
@@ -280,13 +281,30 @@ extern __thread struct g *tlsg TLS_IE;
 /* ---- the M: enter and leave core ---------------------------------------------- */
 
 struct g *needm(void);
-cold void sigrelease(struct m *mp);
+cold void sigrelease(void);
 cold void acquirem_slow(struct m *mp);
 void settlep(struct m *mp);
 
 static inline struct g *curg(void)
 {
 	return tlsg;
+}
+
+/* The M that runs gp now, or NULL. Whoever has set a flag of gp's before (and a barrier
+ * that reaches all CPUs between) may take NULL for "it will see the flag". gswitch
+ * stores m first. */
+static inline struct m *goncpu(const struct g *gp)
+{
+	return __atomic_load_n(&gp->sched.oncpu, __ATOMIC_ACQUIRE) ?
+		       READ_ONCE(((struct g *)gp)->sched.m) :
+		       NULL;
+}
+
+/* Nothing of the program runs here, and nothing moves gp, the caller's, to another
+ * M, until m->locks is 0 again. No look at the P. */
+static inline struct m *lockm(struct g *gp)
+{
+	return LOCKM(gp, offsetof(struct g, sched.m), offsetof(struct m, locks));
 }
 
 /* Enter core: the returned M and its P (m->p; NULL if it has none) are the
@@ -298,8 +316,7 @@ static inline struct m *acquirem(void)
 
 	if (unlikely(!gp))
 		gp = needm();
-	mp = gp->sched.m;
-	mp->locks++;
+	mp = lockm(gp);
 	barrier(); /* locks before pstate: see the top of this file */
 	if (unlikely(READ_ONCE(mp->pstate) != PS_HELD))
 		acquirem_slow(mp);
@@ -312,7 +329,7 @@ static inline void releasem(struct m *mp)
 	mp->locks--;
 	barrier(); /* a signal from here on is served at once */
 	if (unlikely(READ_ONCE(mp->sigwork)))
-		sigrelease(mp);
+		sigrelease();
 }
 
 static inline uint32_t fastrand(struct m *mp)

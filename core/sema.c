@@ -203,6 +203,9 @@ struct m *semapark(const struct semawait *w, int *res)
 	if (w->interruptible) {
 		int why = __atomic_load_n(&gp->interrupted, __ATOMIC_SEQ_CST);
 
+		/* the sender may have found it running, and come for it only now */
+		if (READ_ONCE(gp->sigpend) & ~gp->sigmask)
+			why |= INT_SIGNAL;
 		if (why &&
 		    takeoff(gp, 0, why & INT_CANCEL ? -ECANCELED : -EINTR,
 			    true))

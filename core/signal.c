@@ -284,14 +284,15 @@ static bool sigready(struct g *gp)
 		~READ_ONCE(gp->sigmask)) != 0;
 }
 
-/* Keep GF_SIGNAL in step. Owner, or under siglock. The flag pairs with afterswitch's
- * look, after gswitch's store of oncpu. */
+/* Keep GF_SIGNAL in step. Owner, or under siglock: a look after the clear, since both
+ * can at once. The flag pairs with afterswitch's look, after gswitch's store of
+ * oncpu. */
 static void setflag(struct g *gp)
 {
+	if (!sigready(gp))
+		__atomic_fetch_and(&gp->flags, ~GF_SIGNAL, __ATOMIC_SEQ_CST);
 	if (sigready(gp))
 		__atomic_fetch_or(&gp->flags, GF_SIGNAL, __ATOMIC_SEQ_CST);
-	else
-		__atomic_fetch_and(&gp->flags, ~GF_SIGNAL, __ATOMIC_SEQ_CST);
 }
 
 /* gp has exited, or a new thread begins on it. */
@@ -337,8 +338,9 @@ static void alert(struct m *mp, struct g *gp, int sig)
 		return;
 	if (!barrierall()) /* pairs with gswitch, see the top */
 		fullfence();
-	to = READ_ONCE(((struct g *)gp)->sched.m);
-	if (to && READ_ONCE(gp->sched.oncpu))
+	/* one that waits for sig blocks it, and looks before it sleeps */
+	to = goncpu(gp);
+	if (to && !(READ_ONCE(gp->sigmask) & BIT(sig)))
 		sigpoke(to, sig);
 }
 
@@ -591,6 +593,7 @@ static bool enter(struct m *mp, struct g *gp, const struct sigact *a, int sig,
 	struct frame *f;
 	uint64_t mask;
 
+	sc->rip = lockm_restart(sc->rip); /* gp may come back on another M */
 	top = handlerstack(gp, a, sc->rsp, &low);
 	f = framecopy(top, low, uc, info);
 	if (!f)
@@ -690,24 +693,27 @@ static void attend(void)
 }
 
 /* releasem: signals were put off, or have come for the G that runs now. They are
- * raised here; handlers run in the middle of this, so mp is not what it was. */
-cold void sigrelease(struct m *mp)
+ * raised here; handlers run at the end of the call that lets them in. */
+cold void sigrelease(void)
 {
 	struct g *gp = curg();
-	uint64_t p, tried = 0;
+	uint64_t mask = MASK_ALL & ~UNBLOCKABLE & ~FAULTS, was;
+	struct m *mp = gp ? gp->sched.m : NULL;
 
-	if (mp->locks || !gp || gp == mp->g0)
-		return;
+	if (!gp || gp == mp->g0 || READ_ONCE(mp->locks))
+		return; /* a scheduler, sysmon; a nested section */
+	/* with all blocked gp stays on its M: the caller's is perhaps another */
+	RAW(__NR_rt_sigprocmask, SETMASK, &mask, &was, 8);
+	mp = gp->sched.m;
 	mp->sigwork = 0;
-	if (mp->sigmask == MASK_UNKNOWN && !mp->nosig)
-		msetmask(mp, gp->sigmask); /* those blocked here come now */
-	while ((p = READ_ONCE(gp->sigpend) & ~gp->sigmask & ~tried)) {
-		int sig = __builtin_ctzl(p) + 1;
-		struct m *to = gp->sched.m;
-
-		if (sigpoke(to, sig) || (sig < 32 && to == gp->sched.m))
-			tried |= BIT(sig);
+	sigraise(mp, gp);
+	if (mp->nosig) {
+		mask = was;
+	} else {
+		mp->sigmask = gp->sigmask;
+		mask = sigkernel(gp->sigmask);
 	}
+	RAW(__NR_rt_sigprocmask, SETMASK, &mask, NULL, 8);
 	setflag(gp);
 	if (READ_ONCE(gp->flags) & GF_ATTENTION)
 		attend();
@@ -734,7 +740,7 @@ void gattention(struct g *gp)
 	for (int i = 0; i < 1000 && READ_ONCE(gp->sched.oncpu) &&
 			(READ_ONCE(gp->flags) & GF_ATTENTION);
 	     i++) {
-		to = READ_ONCE(((struct g *)gp)->sched.m);
+		to = goncpu(gp);
 		if (i % 16 == 0 && to)
 			sigpoke(to, SIGPREEMPT);
 		usleep_raw(50);
@@ -892,14 +898,19 @@ static void sigentry(int sig, siginfo_t *info, struct ucontext *uc)
 		return;
 	}
 	if (!fault && (gp->sigmask & BIT(sig))) {
-		if (sig == SIGPREEMPT)
-			sigdispatch(mp, sig, info); /* never blocked here */
-		else
+		if (sig == SIGPREEMPT) { /* never blocked here */
+			mp->locks++; /* sigrelease is not for here */
+			sigdispatch(mp, sig, info);
+			mp->locks--;
+		} else {
 			sendon(mp, sig, info, uc); /* the mask was an old one */
+		}
 		return;
 	}
 	if (!fault && formain(gp, sig, info)) {
+		mp->locks++;
 		gsigsend(sched.maing, sig, info);
+		mp->locks--;
 		sigrestartcall(uc);
 		return;
 	}

@@ -44,8 +44,7 @@ void exitsyscall(void)
 
 	if (!schedstarted || unlikely(gp->foreign))
 		return;
-	mp = gp->sched.m;
-	mp->locks++;
+	mp = lockm(gp);
 	settlep(mp);
 	if (unlikely(!mp->p))
 		acquirem_slow(mp); /* an idle one? */

@@ -67,8 +67,8 @@ gswitch:
 	movq	%rdx, %rsi			/* still being left: run g0 */
 	movl	$1, %eax
 2:
+	movq	%rcx, GOBUF_M(%rsi)		/* in this order: see goncpu */
 	movl	$1, GOBUF_ONCPU(%rsi)
-	movq	%rcx, GOBUF_M(%rsi)
 	movq	GOBUF_SP(%rsi), %rsp
 	movq	GOBUF_FS(%rsi), %rcx
 	cmpq	%rcx, %r10
