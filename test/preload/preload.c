@@ -257,10 +257,10 @@ static const char *complaints(const char *err)
 }
 
 static void shimmed(const char *name, const char *arg, double limit,
-		    int maxprocs)
+		    int maxprocs, const char *setting)
 {
 	char path[4096], how[64], procs[64], *want;
-	const char *env[] = { procs, "GMP_SHIM_VERBOSE=1", NULL };
+	const char *env[] = { procs, "GMP_SHIM_VERBOSE=1", setting, NULL };
 	struct result res;
 
 	need_library();
@@ -303,16 +303,28 @@ static void shimmed(const char *name, const char *arg, double limit,
 #define SHIMMED(name, arg, limit, n)                                           \
 	Test(maxprocs_##n, name, .timeout = 2 * (limit) + REPORT_TIME)         \
 	{                                                                      \
-		shimmed(#name, arg, limit, n);                                 \
+		shimmed(#name, arg, limit, n, NULL);                           \
 	}
 #define ONE(name, arg, limit)	SHIMMED(name, arg, limit, 1)
 #define TWO(name, arg, limit)	SHIMMED(name, arg, limit, 2)
 #define EIGHT(name, arg, limit) SHIMMED(name, arg, limit, 8)
 
+/* Preempted everywhere: what happens between any two instructions now and then. */
+#define SHORT_SLICE(name, arg, limit)                                          \
+	Test(short_slice, name, .timeout = 2 * (limit) + REPORT_TIME)          \
+	{                                                                      \
+		shimmed(#name, arg, limit, 2, "GMP_SHIM_SLICE=200");           \
+	}
+
 PROGRAMS(NATIVE)
 PROGRAMS(ONE)
 PROGRAMS(TWO)
 PROGRAMS(EIGHT)
+SHORT_SLICE(preempt_storm, "200", 60)
+SHORT_SLICE(sig_action, NULL, 60)
+SHORT_SLICE(sig_altstack, "4", 60)
+SHORT_SLICE(sig_kill, "2", 60)
+SHORT_SLICE(sig_stop_world, NULL, 60)
 
 /* A program that nobody listed above would never be run. */
 #define NAME(name, arg, limit) #name,
