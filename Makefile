@@ -84,6 +84,7 @@ SHIM_CFLAGS := $(BASE) $(WARN) -fexceptions -D_GNU_SOURCE \
 
 # What we call of our own is ours, whatever the program exports by that name.
 LIB_LDFLAGS := -shared -Wl,-soname,libgmp_shim.so -Wl,-Bsymbolic-functions \
+               -Wl,--version-script=shim/libgmp_shim.map \
                -Wl,-z,defs,-z,now,-z,relro,-z,nodelete \
                -Wl,--hash-style=gnu
 
