@@ -14,24 +14,27 @@
 #define GOBUF_FS 8
 #define GOBUF_M 16
 #define GOBUF_ONCPU 24
+#define GOBUF_PKRU 28
 
 #ifndef __ASSEMBLER__
 #include <stddef.h>
 #include <stdint.h>
 
-/* Where a context that is not running keeps its registers: all but these three
- * words are on its own stack. */
+/* Where a context that is not running keeps its registers: all but these words are
+ * on its own stack. */
 struct gobuf {
 	void *sp;	/* saved stack pointer; meaningless while oncpu is 1 */
 	uintptr_t fs;	/* thread pointer; constant once the context is made */
 	void *m;	/* the M that runs it; written by gswitch after oncpu fell */
 	uint32_t oncpu;	/* 1 from the load of the registers until their save */
+	uint32_t pkru;	/* rights to protection keys, ^ PKRU_INIT: 0 is as new */
 };
 
 _Static_assert(offsetof(struct gobuf, sp) == GOBUF_SP, "gogo.S");
 _Static_assert(offsetof(struct gobuf, fs) == GOBUF_FS, "gogo.S");
 _Static_assert(offsetof(struct gobuf, m) == GOBUF_M, "gogo.S");
 _Static_assert(offsetof(struct gobuf, oncpu) == GOBUF_ONCPU, "gogo.S");
+_Static_assert(offsetof(struct gobuf, pkru) == GOBUF_PKRU, "gogo.S");
 
 /* Save the caller in from, run to on the kernel thread of M m.
  *
@@ -50,6 +53,11 @@ void gobufinit(struct gobuf *buf, uintptr_t hi, uintptr_t fs, void (*fn)(int));
 /* 1 if user space may write the thread pointer with wrfsbase (set it before the
  * first switch); 0 makes gswitch use arch_prctl, some ten times slower. */
 extern uint32_t asm_fsgsbase __attribute__((visibility("hidden")));
+
+/* 1 once the process has a protection key: gswitch then switches PKRU, too, and
+ * gobufinit gives the caller's. A context that was left before has what the kernel
+ * gives a process: nobody had a key to set rights for. */
+extern uint32_t asm_pku __attribute__((visibility("hidden")));
 
 /* The return address of a moved signal frame's handler, and where a preempted G goes
  * on: with the stack pointer at the frame's ucontext they call the function below

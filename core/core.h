@@ -92,6 +92,8 @@ _Noreturn void throw(const char *fmt, ...)
 extern bool schedstarted __attribute__((visibility("hidden")));
 /* Say whether user space may write the thread pointer itself. Returns has. */
 bool schedfsgsbase(bool has);
+/* The process has a protection key: a G's rights to it move with the G. */
+void schedpku(void);
 /* Make the calling kernel thread the main G and start the Ms. 0 or -E. */
 int schedinit(void);
 /* In a fork child: forget every other thread; the caller goes on as a thread

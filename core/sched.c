@@ -261,6 +261,11 @@ bool schedfsgsbase(bool has)
 	return has;
 }
 
+void schedpku(void)
+{
+	asm_pku = 1;
+}
+
 int schedinit(void)
 {
 	struct g *gp = getg();

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 /* ---- whose word ------------------------------------------------------------------ */
@@ -242,6 +243,8 @@ EXPORT long syscall(long n, ...)
 	for (int i = 0; i < 6; i++)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
+	if (n == SYS_pkey_alloc)
+		return pkey_alloc((unsigned)a[0], (unsigned)a[1]);
 	if (n != SYS_futex && schedstarted && self.gp &&
 	    (r = tidcall(n, a)) != -ENOSYS)
 		return r < 0 ? ret_errno((int)r) : r;

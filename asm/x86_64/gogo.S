@@ -16,6 +16,7 @@
 #define ARCH_SET_FS 0x1002
 #define SYS_arch_prctl 158
 #define SPINS 100
+#define PKRU_INIT 0x55555554	/* the kernel's first: key 0 only */
 
 	.text
 	.globl	gswitch
@@ -51,7 +52,9 @@ gswitch:
 	movzwl	4(%rsp), %r9d
 	movq	GOBUF_FS(%rdi), %r10
 	movq	%rsp, GOBUF_SP(%rdi)
-
+	cmpl	$0, asm_pku(%rip)
+	jne	7f
+8:
 	/* From the store to oncpu on, another M may run on the stack we leave:
 	 * wait on g0's, which nobody uses, so that a signal frame does no harm. */
 	movq	GOBUF_SP(%rdx), %rsp
@@ -69,7 +72,9 @@ gswitch:
 2:
 	movq	%rcx, GOBUF_M(%rsi)		/* in this order: see goncpu */
 	movl	$1, GOBUF_ONCPU(%rsi)
-	movq	GOBUF_SP(%rsi), %rsp
+	cmpl	$0, asm_pku(%rip)
+	jne	9f
+10:	movq	GOBUF_SP(%rsi), %rsp
 	movq	GOBUF_FS(%rsi), %rcx
 	cmpq	%rcx, %r10
 	je	4f
@@ -107,6 +112,24 @@ gswitch:
 	syscall
 	movl	%ebx, %eax
 	jmp	4b
+7:	/* rdpkru and wrpkru want rcx and rdx; rbx and r12 are saved */
+	movq	%rcx, %rbx
+	movq	%rdx, %r12
+	xorl	%ecx, %ecx
+	rdpkru
+	xorl	$PKRU_INIT, %eax
+	movl	%eax, GOBUF_PKRU(%rdi)
+	movq	%rbx, %rcx
+	movq	%r12, %rdx
+	jmp	8b
+9:	movl	%eax, %ebx
+	movl	GOBUF_PKRU(%rsi), %eax
+	xorl	$PKRU_INIT, %eax
+	xorl	%ecx, %ecx
+	xorl	%edx, %edx
+	wrpkru
+	movl	%ebx, %eax
+	jmp	10b
 	.cfi_endproc
 	.size	gswitch, .-gswitch
 
@@ -151,6 +174,13 @@ gobufinit:
 	movq	%rdx, GOBUF_FS(%rdi)
 	movq	$0, GOBUF_M(%rdi)
 	movl	$0, GOBUF_ONCPU(%rdi)
+	xorl	%eax, %eax
+	cmpl	$0, asm_pku(%rip)
+	je	1f
+	xorl	%ecx, %ecx
+	rdpkru
+	xorl	$PKRU_INIT, %eax
+1:	movl	%eax, GOBUF_PKRU(%rdi)
 	ret
 	.cfi_endproc
 	.size	gobufinit, .-gobufinit
@@ -162,6 +192,12 @@ gobufinit:
 	.type	asm_fsgsbase, @object
 	.size	asm_fsgsbase, 4
 asm_fsgsbase:
+	.zero	4
+	.globl	asm_pku
+	.hidden	asm_pku
+	.type	asm_pku, @object
+	.size	asm_pku, 4
+asm_pku:
 	.zero	4
 
 	.section .note.GNU-stack,"",@progbits

@@ -57,6 +57,7 @@
 	X(malloc_10000, NULL, 60)                                              \
 	X(many_parked, NULL, 30)                                               \
 	X(memlock, "60", 30)                                                   \
+	X(pkru, NULL, 30)                                                        \
 	X(misc_libc, NULL, 30)                                                 \
 	X(mutex_adaptive, NULL, 30)                                            \
 	X(mutex_destroy_after_unlock, NULL, 30)                                \
