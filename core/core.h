@@ -29,6 +29,7 @@ enum waitreason {
 	WAIT_JOIN,
 	WAIT_FUTEX,
 	WAIT_SIGNAL,
+	WAIT_IO,
 	WAIT_NREASONS
 };
 
@@ -265,12 +266,69 @@ void gwithtp(uintptr_t tp, void (*fn)(long, long, long), long a, long b,
 /* [lo, hi) is code that must not be preempted: at all, or in the first refusals. */
 void gpreemptrefuse(uintptr_t lo, uintptr_t hi, bool always);
 
+/* ---- waiting for files (netpoll.c) ------------------------------------------------- */
+
+enum { NETPOLL_READ, NETPOLL_WRITE }; /* directions */
+struct polldesc;
+/* What a file was when a call that must not block was tried. */
+struct pollstate {
+	struct polldesc *pd;
+	uint32_t gen, seq;
+};
+/* Before the try. Any fd, valid or not. */
+void netpollbegin(int fd, int dir, struct pollstate *ps);
+/* The try said that it would block: park until that may have changed. 0: try again,
+ * after netpollbegin; -ETIMEDOUT, -EINTR, -ECANCELED as semawait; -EBADF: the number
+ * was closed meanwhile; -EPERM: such a file cannot be polled; another -E: nor can this
+ * one now. The caller blocks in the kernel then. */
+int netpollwait(int fd, int dir, const struct pollstate *ps, int64_t deadline);
+/* The call that netpollwait returned 0 for did not have to wait again: there may be
+ * more for the next waiter. */
+void netpollpass(int dir, const struct pollstate *ps);
+/* What the layer above has learned of the file; forgotten when it is closed. */
+uint32_t netpollhints(const struct pollstate *ps);
+void netpollhint(const struct pollstate *ps, uint32_t hint);
+void netpollunhint(int fd);
+
+/* One file of several that a G waits for: fd and writes are the caller's to set. */
+struct pollnode {
+	int fd;
+	bool writes; /* room is of interest, too */
+	uint32_t *fired;
+	struct polldesc *pd;
+	struct pollnode *next, **link;
+};
+/* Wait until look() says that one of them is ready. It is called with all signals put
+ * off, must not block, and looks at the files themselves. 0: it said so; -ETIMEDOUT;
+ * -ECANCELED; -EINTR: a handler will have run, or gsighandled() is not `handled` any
+ * more; -ENOSYS: no poller. */
+int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
+		 void *arg, uint32_t handled, int64_t deadline);
+
+/* fd is about to be closed, or to become another file: who waits for it ends. */
+void netpollclose(int fd);
+/* fd has just been made. */
+void netpollopen(int fd);
+/* The same for [first, last]. Returns the lowest number in it that is the poller's own,
+ * UINT32_MAX if there is none. */
+uint32_t netpollcloserange(uint32_t first, uint32_t last);
+/* fd is the poller's own, which the program has not made and must not close. */
+bool netpollown(int fd);
+/* fd, if it is the poller's own, is to be free for the program's use. */
+void netpollmove(int fd);
+
 /* ---- calls that block in the kernel ---------------------------------------- */
 
 /* Around a call that may block: the P can be taken meanwhile. Not nested. */
 void entersyscall(void);
 /* The same for one that surely blocks: the P is handed on at once. */
 void entersyscallblock(void);
+/* The caller has no P to lose: it may as well block. */
+bool gforeign(void);
+/* As entersyscallblock, if the caller is alone on its P and not too many wait so: for
+ * a wait that costs least in place. False: nothing was done. */
+bool entersyscallwait(void);
+void exitsyscallwait(void);
 void exitsyscall(void);
 
 #endif

@@ -225,6 +225,7 @@ void handoffp(struct p *pp)
 	unlock(&sched.lock);
 	if (when != NEVER)
 		pollbreak(when);
+	pollneeded();
 }
 
 /* Something became runnable: one more M should look, unless one does. */

@@ -9,6 +9,7 @@ static const char *const waitreasons[WAIT_NREASONS] = {
 	[WAIT_SEM] = "semaphore",   [WAIT_ONCE] = "once",
 	[WAIT_JOIN] = "join",	    [WAIT_FUTEX] = "futex",
 	[WAIT_SIGNAL] = "signal",
+	[WAIT_IO] = "file",
 };
 static const char *const statuses[] = {
 	[Gidle] = "idle",	[Grunnable] = "runnable",

@@ -71,6 +71,11 @@ void dropm(void)
 	unlock(&sched.lock);
 }
 
+bool gforeign(void)
+{
+	return curg()->foreign;
+}
+
 /* Wired: the kernel thread is the G's own, P-less, until gounwire. Nests. */
 int gowire(void)
 {

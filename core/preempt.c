@@ -148,8 +148,7 @@ static struct m *freedsleep(struct m *mp, struct g *gp)
 	w.deadline = now + (DELAY0 << gp->nfreed);
 	if (gp->nfreed < NDELAY - 1)
 		gp->nfreed++;
-	mp->locks--;
-	return semapark(&w, &res);
+	return semapark(mp, &w, &res);
 }
 
 /* On the side stack, signals blocked, m->locks 1. Returns to rt_sigreturn on uc,

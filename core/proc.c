@@ -112,16 +112,23 @@ static struct g *stealwork(struct m *mp, struct p *pp, int64_t now)
 	return NULL;
 }
 
+/* Something is queued somewhere. */
+static bool anywork(void)
+{
+	bool work = READ_ONCE(sched.runqsize) != 0;
+
+	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs) && !work; i++)
+		work = !runqempty(allp[i]);
+	return work;
+}
+
 /* The queues once more, by an M that has just given up its P: one of the two sides
  * of the "Delicate dance". True: it has a P again and should look. */
 static bool recheck(struct m *mp)
 {
 	struct p *pp = NULL;
-	bool work = READ_ONCE(sched.runqsize) != 0;
 
-	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs) && !work; i++)
-		work = !runqempty(allp[i]);
-	if (!work)
+	if (!anywork())
 		return false;
 	lock(&sched.lock);
 	if (!sched.gcwaiting)
@@ -134,46 +141,155 @@ static bool recheck(struct m *mp)
 	return true;
 }
 
-/* Sleep until the earliest timer, as the only M that does, or until pollbreak.
- * True: it slept and has a P again. */
-static bool pollsleep(struct m *mp)
+/* "Who polls". One M at a time sleeps for timers and files, as sched.poller says: in
+ * netpoll if all Ps are idle or nobody has looked at the files lately, else on a futex
+ * (POLL_NAP), since the Ms that run look themselves whenever they run out of Gs: were it
+ * in netpoll, the kernel would wake it for what they are about to find, and two threads
+ * that talk through a pipe would pass the sleep from M to M, a wake-up of a CPU each
+ * time. A nap is looked at again after POLLFRESH, then twice that. The M that is the
+ * last to go idle takes over from a napper. While nobody sleeps so and a P is idle,
+ * sysmon sees to it (pollneeded).
+ */
+#define POLL_NAP 1u
+#define POLL_NET 2u
+#define NAPMAX (8 * POLLFRESH)
+
+static bool inpoll(void)
+{
+	return (READ_ONCE(sched.poller) & 3) == POLL_NET;
+}
+
+/* What to be: a napper, the one in netpoll, neither (0). *me is the word for it. */
+static uint32_t pollrole(struct m *mp, int64_t when, uint32_t *me)
+{
+	for (;;) {
+		uint32_t old = load_acquire(&sched.poller), mode;
+		bool idle = READ_ONCE(sched.npidle) ==
+			    READ_ONCE(sched.gomaxprocs);
+		bool net = netpollwaiting();
+
+		if (when == NEVER && !net)
+			return 0;
+		mode = net && (idle || nanotime() - READ_ONCE(sched.lastpoll) >
+					       POLLFRESH) ?
+			       POLL_NET :
+			       POLL_NAP;
+		if (old && old != *me &&
+		    !(idle && mode == POLL_NET && (old & 3) == POLL_NAP))
+			return 0;
+		if (cas(&sched.poller, old, mode | mp->id << 2)) {
+			*me = mode | mp->id << 2;
+			return mode;
+		}
+	}
+}
+
+/* The end of this M's sleep: `until`, or sooner for a timer. */
+static int64_t polldeadline(int64_t until)
 {
 	int64_t when = timersearliest();
-	uint32_t key = load_acquire(&sched.pollkey); /* pairs with pollbreak */
+
+	if (when < until)
+		until = when;
+	__atomic_store_n(&sched.polluntil, until, __ATOMIC_SEQ_CST);
+	/* timers that came before polluntil was visible: pairs with pollbreak */
+	when = timersearliest();
+	if (when < until) {
+		until = when;
+		__atomic_store_n(&sched.polluntil, until, __ATOMIC_SEQ_CST);
+	}
+	return until;
+}
+
+static void pollwake(uint32_t poller)
+{
+	if ((poller & 3) == POLL_NET) {
+		netpollbreak();
+	} else {
+		xadd(&sched.pollkey, 1); /* pairs with pollsleep */
+		futexwakeup(&sched.pollkey, 1);
+	}
+}
+
+/* Sleep until a timer is due, a file ready or pollbreak comes, if no other M does.
+ * True: it has a P again. */
+static bool pollsleep(struct m *mp)
+{
+	int64_t nap = POLLFRESH;
+	struct pollevents ev = { .n = 0 };
+	uint32_t me = 0, mode;
 	struct p *pp;
 
-	if (when == NEVER || !cas(&sched.polluntil, 0, when))
-		return false;
-	/* timers that came before polluntil was visible */
-	when = timersearliest();
-	WRITE_ONCE(sched.polluntil, when);
-	if (when != NEVER) {
+	while ((mode = pollrole(mp, timersearliest(), &me)) == POLL_NAP) {
+		uint32_t key = load_acquire(&sched.pollkey); /* pairs with pollbreak */
+		int64_t until = netpollwaiting() ? nanotime() + nap : NEVER;
+
+		until = polldeadline(until);
 		msetmask(mp, MASK_ALL);
-		futexsleep(&sched.pollkey, key, when);
+		if (__atomic_load_n(&sched.poller, __ATOMIC_SEQ_CST) != me) {
+			pollwake(POLL_NET); /* polluntil is not the taker's now */
+			break;
+		}
+		if (futexsleep(&sched.pollkey, key, until) != -ETIMEDOUT ||
+		    timersearliest() <= nanotime())
+			break;
+		if (nap < NAPMAX)
+			nap *= 2;
 	}
-	WRITE_ONCE(sched.polluntil, 0);
+	if (mode == POLL_NET) {
+		msetmask(mp, MASK_ALL);
+		netpollfetch(&ev, polldeadline(NEVER));
+	}
+	/* not if another has taken over; seq_cst: pairs with pollbreak */
+	if (me)
+		cas(&sched.poller, me, 0);
+	if (!mode && !me)
+		return false;
 	lock(&sched.lock);
 	pp = sched.gcwaiting ? NULL : pidleget();
 	unlock(&sched.lock);
-	if (!pp)
-		return false;
-	acquirep(mp, pp);
-	return true;
+	if (pp)
+		acquirep(mp, pp);
+	netpollinject(&ev);
+	return pp != NULL;
 }
 
 /* There is a timer for `when`: somebody must be awake by then. Any M. */
 void pollbreak(int64_t when)
 {
-	int64_t until = __atomic_load_n(&sched.polluntil, __ATOMIC_SEQ_CST);
+	uint32_t poller = __atomic_load_n(&sched.poller, __ATOMIC_SEQ_CST);
 
-	if (until) {
-		if (when < until) {
-			xadd(&sched.pollkey, 1); /* pairs with pollsleep */
-			futexwakeup(&sched.pollkey, 1);
-		}
+	if (poller) {
+		if (when < __atomic_load_n(&sched.polluntil, __ATOMIC_SEQ_CST))
+			pollwake(poller);
 	} else if (READ_ONCE(sched.npidle)) {
 		wakep(); /* nobody sleeps for timers: one shall */
 	}
+}
+
+/* A G waits for a file, and its M does not go on to look for work: somebody else must
+ * wait for files. Any M. */
+void pollneeded(void)
+{
+	uint32_t poller = __atomic_load_n(&sched.poller, __ATOMIC_SEQ_CST);
+
+	if (!netpollwaiting() || (poller & 3) == POLL_NET)
+		return;
+	if (poller)
+		pollwake(poller);
+	else if (READ_ONCE(sched.npidle))
+		wakep();
+}
+
+/* Make ready the Gs whose files are, on mp's P. */
+static void polllook(void)
+{
+	struct pollevents ev;
+
+	if (!netpollwaiting() || inpoll())
+		return;
+	netpollfetch(&ev, 0);
+	netpollinject(&ev);
 }
 
 /* The world is being stopped: drop the P and sleep. */
@@ -193,6 +309,30 @@ static void gcstopm(struct m *mp)
 		notewakeup(&sched.stopnote);
 	unlock(&sched.lock);
 	stopm(mp);
+}
+
+/* The M of pp, on which nothing waits, goes to sleep in a call of the program's: as
+ * going idle, but that somebody else is woken for what turns up. False: the world is
+ * being stopped. */
+bool pidlewait(struct m *mp)
+{
+	int64_t when;
+
+	lock(&sched.lock);
+	if (sched.gcwaiting) {
+		unlock(&sched.lock);
+		return false;
+	}
+	when = READ_ONCE(mp->p->when0);
+	pidleput(releasep(mp));
+	unlock(&sched.lock);
+	/* pidleput was the full fence, see "Delicate dance" */
+	if (anywork())
+		wakep();
+	if (when != NEVER)
+		pollbreak(when);
+	pollneeded();
+	return true;
 }
 
 /* Without a P: nothing local to look at. */
@@ -215,6 +355,8 @@ static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
 	bool fair = pp->switchtick % SCHEDTICKS == 0;
 
 	runtimers(mp, pp, now);
+	if (fair || now - READ_ONCE(sched.lastpoll) > POLLFRESH)
+		polllook();
 	/* a preempted G goes to the global queue: not before those here, then */
 	if (fair)
 		gp = fromglobal(pp, 1);
@@ -270,10 +412,15 @@ static struct g *findrunnable(struct m *mp)
 			gcstopm(mp);
 			continue;
 		}
-		now = READ_ONCE(pp->when0) == NEVER && !mp->spinning ?
+		now = READ_ONCE(pp->when0) == NEVER && !mp->spinning &&
+				      !netpollwaiting() ?
 			      0 :
 			      nanotime();
 		gp = findlocal(mp, pp, now);
+		if (gp)
+			return gp;
+		polllook();
+		gp = runqget(pp, false);
 		if (gp)
 			return gp;
 		/* at most half of the busy Ps' number look at once */
@@ -497,14 +644,6 @@ struct m *gowaitp(struct m *mp)
 	WRITE_ONCE(gp->status, Grunnable);
 	gorequeue(gp);
 	return switchaway(mp, gp, NULL);
-}
-
-/* Nobody else wants this P, as far as it knows. */
-static inline bool alone(struct p *pp)
-{
-	return !READ_ONCE(pp->runnext) &&
-	       READ_ONCE(pp->runqhead) == pp->runqtail &&
-	       READ_ONCE(sched.runqsize) == 0;
 }
 
 /* The rest of goyield: nothing local to run, or time to look at everything. */

@@ -34,6 +34,7 @@
 #include "core/atomic.h"
 #include "core/core.h"
 #include "core/os.h"
+#include <linux/eventpoll.h>
 
 #define MAXP 256	     /* most Ps; options.maxprocs is bounded by it */
 #define MAXM 10000	     /* as Go: beyond that the program is in trouble */
@@ -248,10 +249,13 @@ struct schedt {
 	uint32_t stopwait;	/* Ps still to stop; by lock */
 	struct note stopnote;
 
-	/* the one M that sleeps for the earliest timer (proc.c, pollsleep) */
-	uint32_t polling cacheline; /* 1: an M sleeps in pollsleep */
-	int64_t polluntil;
-	uint32_t pollkey;	/* futex word: bumped to end that sleep */
+	/* the one M that sleeps for timers and files (proc.c, pollsleep) */
+	uint32_t poller cacheline; /* POLL_* and its id, 0: none; seq_cst */
+	uint32_t pollkey;	/* futex word: bumped to end a POLL_NAP */
+	int64_t polluntil;	/* that sleep's end; seq_cst */
+	int64_t lastpoll;	/* when somebody last looked at the files */
+	uint32_t npollwait cacheline; /* Gs that wait for files */
+	uint32_t ninplace;	/* Ms in entersyscallwait */
 
 	struct g *maing;	/* the process's first thread */
 	uint32_t ng;		/* Gs that live, main included */
@@ -349,6 +353,14 @@ void globrunqput(struct g *gp);		/* holds sched.lock */
 struct g *globrunqget(struct p *pp, uint32_t max); /* holds sched.lock */
 void runqdrain(struct p *pp);		/* all to the global queue; holds sched.lock */
 
+/* Nobody else wants this P, as far as it knows. */
+static inline bool alone(struct p *pp)
+{
+	return !READ_ONCE(pp->runnext) &&
+	       READ_ONCE(pp->runqhead) == pp->runqtail &&
+	       READ_ONCE(sched.runqsize) == 0;
+}
+
 /* ---- mp.c ---------------------------------------------------------------------- */
 void wakep(void);
 void startm(struct p *pp, bool spinning);
@@ -374,9 +386,25 @@ void goenter(struct m *mp, struct g *gp);
 void goready(struct m *mp, struct g *gp);
 void goreadylist(struct m *mp, struct g *list);	/* linked by schedlink */
 void pollbreak(int64_t when);
+void pollneeded(void);
 void mstart(void *mp);
 _Noreturn void schedloop(int busy);
 struct m *gowaitp(struct m *mp);
+bool pidlewait(struct m *mp);
+
+/* ---- netpoll.c */
+bool netpollwaiting(void);
+#define NPOLLEVENTS 128
+struct pollevents {
+	long n;
+	struct epoll_event ev[NPOLLEVENTS];
+};
+void netpollfetch(struct pollevents *e, int64_t until);
+void netpollinject(struct pollevents *e);
+void netpollbreak(void);
+bool netpollready(void);
+void netpollfork(void);
+#define POLLFRESH 250000l /* ns; somebody has looked at the files lately */
 
 /* ---- sched.c: start, stop the world, number of Ps */
 void schedtemplate(void *arg);
@@ -394,7 +422,7 @@ void semtimeout(struct m *mp, struct g *gp, uint32_t seq);
 #define INT_SIGNAL 1 /* g->interrupted */
 #define INT_CANCEL 2
 bool ginterrupted(struct m *mp, struct g *gp, int why);
-struct m *semapark(const struct semawait *w, int *res);
+struct m *semapark(struct m *mp, const struct semawait *w, int *res);
 
 /* ---- stack.c ------------------------------------------------------------------------ */
 bool stackalloc(struct g *gp, size_t size, size_t guard);

@@ -325,6 +325,7 @@ void schedfork(void)
 	preemptfork();
 	sched = (struct schedt){ .idgen = idgen, .nginit = nginit };
 	semainit();
+	netpollfork();
 	for (uint32_t i = 0; i < MAXP && allp[i]; i++) {
 		allp[i] = NULL; /* its memory is not worth the locks */
 	}

@@ -170,11 +170,10 @@ static void foreignsleep(struct m *mp, struct g *gp, int64_t deadline)
 	goenter(mp, gp);
 }
 
-/* semawait without its releasem: no handler runs before the caller says so. *res is
- * what semawait returns. */
-struct m *semapark(const struct semawait *w, int *res)
+/* semawait from acquirem to releasem, which are the caller's: no handler runs before it
+ * says so. *res is what semawait returns. */
+struct m *semapark(struct m *mp, const struct semawait *w, int *res)
 {
-	struct m *mp = acquirem();
 	struct g *gp = curg();
 	struct bucket *b = bucketof(w->addr);
 	bool timed = w->deadline != NEVER;
@@ -229,7 +228,7 @@ int semawait(const struct semawait *w)
 {
 	int res;
 
-	releasem(semapark(w, &res));
+	releasem(semapark(acquirem(), w, &res));
 	return res;
 }
 

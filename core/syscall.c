@@ -37,6 +37,32 @@ void entersyscallblock(void)
 	releasem(mp);
 }
 
+bool entersyscallwait(void)
+{
+	struct m *mp;
+	struct p *pp;
+	bool in = false;
+
+	if (!schedstarted)
+		return false;
+	mp = acquirem();
+	pp = mp->p;
+	if (pp && alone(pp) &&
+	    READ_ONCE(sched.ninplace) < READ_ONCE(sched.gomaxprocs)) {
+		in = pidlewait(mp);
+		if (in)
+			xadd(&sched.ninplace, 1);
+	}
+	releasem(mp);
+	return in;
+}
+
+void exitsyscallwait(void)
+{
+	xadd(&sched.ninplace, -1);
+	exitsyscall();
+}
+
 void exitsyscall(void)
 {
 	struct g *gp = curg();

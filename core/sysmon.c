@@ -260,8 +260,11 @@ static struct demand demand(int64_t now)
 	d.sleeper = work || when != NEVER;
 	if (work)
 		d.slice = options.slice * US;
-	if (when <= now && (!d.slice || d.slice > MS))
-		d.slice = MS; /* nobody runs that timer */
+	/* nobody runs that timer, or sees that file */
+	if ((!d.slice || d.slice > MS) &&
+	    (when <= now ||
+	     (now - READ_ONCE(sched.lastpoll) > MS && netpollready())))
+		d.slice = MS;
 	return d;
 }
 
@@ -356,6 +359,16 @@ static void duetimers(int64_t now)
 {
 	if (READ_ONCE(sched.npidle) && timersearliest() <= now &&
 	    READ_ONCE(sched.nmspinning) == 0)
+		wakep();
+}
+
+/* Files that Gs wait for, an idle P, and no M that waits for them or has looked lately.
+ * Where all Ps compute, demand() asks for one. */
+static void duefiles(int64_t now)
+{
+	if (netpollwaiting() && READ_ONCE(sched.npidle) &&
+	    now - READ_ONCE(sched.lastpoll) > POLLFRESH &&
+	    READ_ONCE(sched.poller) == 0)
 		wakep();
 }
 
@@ -492,7 +505,10 @@ static int64_t nextlook(int64_t now, int64_t delay)
 	int64_t when = timersearliest(), slice = options.slice * US / 4;
 
 	if (READ_ONCE(sched.npidle))
-		return now + delay;
+		return now + (netpollwaiting() && !READ_ONCE(sched.poller) &&
+					      delay > POLLFRESH ?
+				      POLLFRESH :
+				      delay);
 	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs); i++)
 		if (slice > MS && READ_ONCE(allp[i]->runnext))
 			slice = MS;
@@ -538,6 +554,7 @@ void sysmon(void *arg)
 		if (delay > MAXDELAY)
 			delay = MAXDELAY;
 		duetimers(now);
+		duefiles(now);
 		followcpus(now);
 		trace(now);
 	}

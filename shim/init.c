@@ -245,6 +245,17 @@ int64_t deadlinein(const struct timespec *ts)
 	return d + clocknow();
 }
 
+bool leftof(int64_t deadline, struct timespec *left)
+{
+	int64_t ns = deadline - clocknow();
+
+	if (ns < 0)
+		ns = 0;
+	left->tv_sec = ns / 1000000000;
+	left->tv_nsec = ns % 1000000000;
+	return ns > 0;
+}
+
 int deadlineof(clockid_t clock, const struct timespec *ts, int64_t *deadline)
 {
 	struct timespec now;

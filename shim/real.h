@@ -20,10 +20,32 @@
 #include <threads.h>
 #include <time.h>
 #include <ucontext.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* What longjmp is under _FORTIFY_SOURCE; bits/setjmp2.h has it for that case. */
 _Noreturn void __longjmp_chk(struct __jmp_buf_tag env[1], int val);
+
+/* What _FORTIFY_SOURCE makes of calls that fill a buffer, and of open without a mode;
+ * the headers have them for that case. */
+ssize_t __read_chk(int fd, void *buf, size_t n, size_t size);
+ssize_t __pread_chk(int fd, void *buf, size_t n, off_t off, size_t size);
+ssize_t __pread64_chk(int fd, void *buf, size_t n, off64_t off, size_t size);
+ssize_t __recv_chk(int fd, void *buf, size_t n, size_t size, int flags);
+ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t size, int flags,
+		       struct sockaddr *from, socklen_t *len);
+int __poll_chk(struct pollfd *fds, nfds_t n, int ms, size_t size);
+int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+		const sigset_t *set, size_t size);
+int __open_2(const char *path, int flags);
+int __openat_2(int dir, const char *path, int flags);
 
 /* Behind sigpause, in its two meanings. */
 int __sigpause(int sig_or_mask, int is_sig);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -126,6 +127,19 @@ static inline int ret_errno(int e)
 int deadlineof(clockid_t clock, const struct timespec *ts, int64_t *deadline);
 /* Core's deadline for a time from now; ts is valid. */
 int64_t deadlinein(const struct timespec *ts);
+/* The time until a deadline; false if there is none left. */
+bool leftof(int64_t deadline, struct timespec *left);
+
+/* ---- signals ----------------------------------------------------------------------- */
+
+/* A signal set as core has it. */
+static inline uint64_t maskof(const sigset_t *set)
+{
+	uint64_t m;
+
+	memcpy(&m, set, sizeof(m));
+	return m;
+}
 
 /* ---- cancellation (pthread_cancel.c) ----------------------------------------------- */
 

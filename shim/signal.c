@@ -18,14 +18,6 @@ static bool ours(void)
 	return sigstarted && !self.vforked;
 }
 
-static uint64_t maskof(const sigset_t *set)
-{
-	uint64_t m;
-
-	memcpy(&m, set, sizeof(m));
-	return m;
-}
-
 static void setof(sigset_t *set, uint64_t m)
 {
 	memset(set, 0, sizeof(*set));
@@ -348,7 +340,7 @@ EXPORT int swapcontext(ucontext_t *old, const ucontext_t *uc)
 
 /* ---- sending ------------------------------------------------------------------------- */
 
-static int send(struct thread *t, int sig, siginfo_t *si)
+static int sigto(struct thread *t, int sig, siginfo_t *si)
 {
 	if (sig < 0 || sig > 64 || sig == 32 || sig == 33)
 		return EINVAL;
@@ -369,7 +361,7 @@ EXPORT int pthread_kill(pthread_t pt, int sig)
 
 	if (!schedstarted || !threadof(pt)->gp)
 		return REAL(pthread_kill)(pt, sig);
-	return send(threadof(pt), sig, &si);
+	return sigto(threadof(pt), sig, &si);
 }
 
 EXPORT int pthread_sigqueue(pthread_t pt, int sig, const union sigval value)
@@ -382,7 +374,7 @@ EXPORT int pthread_sigqueue(pthread_t pt, int sig, const union sigval value)
 	if (threadof(pt)->state == EXITED)
 		return ESRCH; /* libc's looks for the kernel thread here */
 	si.si_value = value;
-	return send(threadof(pt), sig, &si);
+	return sigto(threadof(pt), sig, &si);
 }
 
 /* libc's goes to the kernel thread: blocked, it would stay with that when we leave. */
@@ -437,7 +429,7 @@ int tgkillg(int tgid, int tid, int sig)
 		return EINVAL;
 	if (!t || tgid != getpid())
 		return ESRCH;
-	return send(t, sig, &si);
+	return sigto(t, sig, &si);
 }
 
 EXPORT int tgkill(pid_t tgid, pid_t tid, int sig)
@@ -591,41 +583,4 @@ EXPORT int pause(void)
 	gsigsuspend(ggetsigmask());
 	cancelpoint();
 	return ret_errno(-EINTR);
-}
-
-EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
-		 const sigset_t *set)
-{
-	NATIVELY(ppoll, fds, n, timeout, set);
-	if (!set || !ours())
-		return REAL(ppoll)(fds, n, timeout, set);
-	return MASKED(set, REAL(ppoll)(fds, n, timeout, set));
-}
-
-EXPORT int pselect(int n, fd_set *restrict r, fd_set *restrict w,
-		   fd_set *restrict x, const struct timespec *restrict timeout,
-		   const sigset_t *restrict set)
-{
-	NATIVELY(pselect, n, r, w, x, timeout, set);
-	if (!set || !ours())
-		return REAL(pselect)(n, r, w, x, timeout, set);
-	return MASKED(set, REAL(pselect)(n, r, w, x, timeout, set));
-}
-
-EXPORT int epoll_pwait(int fd, struct epoll_event *ev, int n, int timeout,
-		       const sigset_t *set)
-{
-	NATIVELY(epoll_pwait, fd, ev, n, timeout, set);
-	if (!set || !ours())
-		return REAL(epoll_pwait)(fd, ev, n, timeout, set);
-	return MASKED(set, REAL(epoll_pwait)(fd, ev, n, timeout, set));
-}
-
-EXPORT int epoll_pwait2(int fd, struct epoll_event *ev, int n,
-			const struct timespec *timeout, const sigset_t *set)
-{
-	NATIVELY(epoll_pwait2, fd, ev, n, timeout, set);
-	if (!set || !ours())
-		return REAL(epoll_pwait2)(fd, ev, n, timeout, set);
-	return MASKED(set, REAL(epoll_pwait2)(fd, ev, n, timeout, set));
 }

@@ -1,0 +1,602 @@
+/* netpoll.c - readiness of files: Gs park for it, one M waits for it.
+ *
+ * Why: a G that would block in a read is parked, and the kernel thread goes on. There
+ *      is one epoll instance. A file number is registered in it when a G first has to
+ *      wait for it, edge-triggered, once for each direction that is wanted, and stays so.
+ *      What was ready is told by a sequence for each number and direction: read it, try
+ *      the call, and wait only while it is still the same. Go's pollDesc has rg and wg.
+ * Invariants: 1. an edge raises the sequence and wakes one waiter; whoever was woken and
+ *      did not get EAGAIN wakes the next (the baton), so an edge that served many is
+ *      not lost and thousands at one file do not run for one byte;
+ *      2. a number's generation rises when it is closed or given to another file, as far
+ *      as we see that, and everybody who waits finds out: no data of a file that the
+ *      caller did not mean. It is in the registration, so a late event is told;
+ *      3. a number can be closed and used again where we do not see it. Then the edge
+ *      never comes; so a waiter looks at its registration after RECHECK, and at
+ *      doubling intervals.
+ * Locks: pd->lock (registration, list of poll groups) before a sema bucket's.
+ *      netpolllock (making the instance) before pd->lock.
+ * See: pollsleep in proc.c for who waits in it, and when.
+ */
+#include "core/runtime.h"
+#include <errno.h>
+
+#define MS 1000000l
+#define RECHECK (10 * MS)
+#define RECHECKMAX (1000 * MS)
+#define CHUNK 65536u /* numbers; 2 MiB of address space, touched as used */
+#define NCHUNK 16384u /* up to 2^30 numbers, the kernel's limit */
+#define OWNFD 512 /* our descriptors: beyond those that daemons close */
+#define F_DUPFD_CLOEXEC_ 1030
+#define F_GETFD_ 1
+#define EPOLL_CLOEXEC_ 02000000
+#define BREAK (~0ull) /* the event of netpollbreak */
+#define READS (EPOLLIN | EPOLLPRI | EPOLLRDHUP)
+#define ALWAYS (EPOLLHUP | EPOLLERR)
+
+struct polldesc {
+	uint32_t gen;	    /* by lock; read anywhere */
+	uint32_t seq[2];    /* NETPOLL_READ, NETPOLL_WRITE; waiters' address */
+	uint32_t armed;	    /* events registered for gen, 0: none */
+	struct mutex lock;
+	uint32_t hints;	    /* netpollhint */
+	struct pollnode *nodes;
+};
+
+static uint32_t nodeevents(const struct pollnode *n)
+{
+	return READS | (n->writes ? EPOLLOUT : 0);
+}
+
+static struct polldesc *chunks[NCHUNK];
+static struct mutex netpolllock;
+/* The instance: -1 not made yet; FAILED: it cannot be, files block kernel threads. */
+#define FAILED (-2)
+static int epfd = -1, breakfd = -1;
+
+static long ctl(int op, int fd, uint32_t events, uint32_t gen)
+{
+	struct epoll_event ev = { events | EPOLLET,
+				  (uint64_t)gen << 32 | (uint32_t)fd };
+
+	return RAW(__NR_epoll_ctl, READ_ONCE(epfd), op, fd, &ev);
+}
+
+/* fd at OWNFD or above, or -E. */
+static int moveup(int fd)
+{
+	int up;
+
+	if (fd < 0)
+		return fd;
+	up = (int)RAW(__NR_fcntl, fd, F_DUPFD_CLOEXEC_, OWNFD);
+	RAW(__NR_close, fd);
+	return up;
+}
+
+/* Holds netpolllock. */
+static void makepoller(void)
+{
+	struct epoll_event ev = { EPOLLIN | EPOLLET, BREAK };
+	int ep = moveup((int)RAW(__NR_epoll_create1, EPOLL_CLOEXEC_));
+	int br = ep < 0 ? ep : moveup((int)RAW(__NR_eventfd2, 0, EPOLL_CLOEXEC_));
+
+	if (br >= 0) {
+		long r = RAW(__NR_epoll_ctl, ep, EPOLL_CTL_ADD, br, &ev);
+
+		if (r == 0) {
+			breakfd = br;
+			store_release(&epfd, ep); /* pairs with netpollinited */
+			return;
+		}
+		RAW(__NR_close, br);
+		br = (int)r;
+	}
+	if (ep >= 0)
+		RAW(__NR_close, ep);
+	print("gmp_shim: no descriptors of our own for a poller (error %d; they "
+	      "lie at %d and above, see RLIMIT_NOFILE): calls that wait for "
+	      "files block kernel threads\n",
+	      -br, OWNFD);
+	store_release(&epfd, FAILED);
+}
+
+static bool netpollinited(void)
+{
+	return load_acquire(&epfd) >= 0;
+}
+
+static bool netpollinit(void)
+{
+	if (unlikely(load_acquire(&epfd) == -1)) {
+		struct m *mp = acquirem();
+
+		lock(&netpolllock);
+		if (epfd == -1)
+			makepoller();
+		unlock(&netpolllock);
+		releasem(mp);
+	}
+	return netpollinited();
+}
+
+/* NULL: no such number, or no memory. */
+static struct polldesc *polldesc(int fd, bool make)
+{
+	struct polldesc **c = &chunks[(uint32_t)fd / CHUNK % NCHUNK], *p;
+
+	if (fd < 0 || (uint32_t)fd / CHUNK >= NCHUNK)
+		return NULL;
+	p = load_acquire(c); /* pairs with the CAS below */
+	if (unlikely(!p)) {
+		if (!make)
+			return NULL;
+		p = sysalloc(CHUNK * sizeof(*p));
+		if (!p)
+			return NULL;
+		if (!cas(c, NULL, p)) {
+			sysfree(p, CHUNK * sizeof(*p));
+			p = load_acquire(c);
+		}
+	}
+	return &p[(uint32_t)fd % CHUNK];
+}
+
+/* ---- events ---------------------------------------------------------------------- */
+
+/* Holds pd->lock. A node that is in the list has an owner that has not returned. */
+static void wakenodes(struct polldesc *pd)
+{
+	for (struct pollnode *n = pd->nodes; n; n = n->next) {
+		/* seq_cst: pairs with notfired, by which the owner's wait begins */
+		__atomic_store_n(n->fired, 1, __ATOMIC_SEQ_CST);
+		semawake((uintptr_t)n->fired, 1, 0);
+	}
+}
+
+static void ready(struct polldesc *pd, int dir, uint32_t n)
+{
+	xadd(&pd->seq[dir], 1); /* then wake: pairs with unchanged */
+	semawake((uintptr_t)&pd->seq[dir], n, 0);
+}
+
+static void gotevent(const struct epoll_event *ev)
+{
+	struct polldesc *pd = polldesc((int)(uint32_t)ev->data, false);
+
+	if (ev->data == BREAK || !pd ||
+	    READ_ONCE(pd->gen) != (uint32_t)(ev->data >> 32))
+		return;
+	if (ev->events & (READS | ALWAYS))
+		ready(pd, NETPOLL_READ, 1);
+	if (ev->events & (EPOLLOUT | ALWAYS))
+		ready(pd, NETPOLL_WRITE, 1);
+	/* a node that comes later is followed by a look at the file itself */
+	if (READ_ONCE(pd->nodes)) {
+		lock(&pd->lock);
+		wakenodes(pd);
+		unlock(&pd->lock);
+	}
+}
+
+static void wakeall(struct polldesc *pd)
+{
+	ready(pd, NETPOLL_READ, UINT32_MAX);
+	ready(pd, NETPOLL_WRITE, UINT32_MAX);
+	wakenodes(pd);
+}
+
+/* The program has closed our instance, though hidden from it: make another, where all
+ * that wait register anew. */
+static cold void rebuild(int old)
+{
+	lock(&netpolllock);
+	if (epfd == old) {
+		epfd = -1;
+		makepoller();
+		/* whoever sleeps in the old one sees nothing any more */
+		__atomic_store_n(&sched.poller, 0, __ATOMIC_SEQ_CST);
+		for (uint32_t i = 0; i < NCHUNK; i++) {
+			struct polldesc *c = load_acquire(&chunks[i]);
+
+			for (uint32_t k = 0; c && k < CHUNK; k++)
+				if (READ_ONCE(c[k].armed)) {
+					lock(&c[k].lock);
+					WRITE_ONCE(c[k].armed, 0);
+					wakeall(&c[k]);
+					unlock(&c[k].lock);
+				}
+		}
+	}
+	unlock(&netpolllock);
+}
+
+bool netpollwaiting(void)
+{
+	return READ_ONCE(sched.npollwait) != 0;
+}
+
+/* Gather events; wait for some until `until`, 0: do not wait. Any M, which must give
+ * them to netpollinject: edges come once. */
+void netpollfetch(struct pollevents *e, int64_t until)
+{
+	struct { int64_t sec, nsec; } ts = { 0, 0 };
+	int fd = load_acquire(&epfd);
+
+	e->n = 0;
+	if (fd < 0)
+		return;
+	if (until && until != NEVER) {
+		int64_t left = until - nanotime();
+
+		ts.sec = left > 0 ? left / 1000000000 : 0;
+		ts.nsec = left > 0 ? left % 1000000000 : 0;
+	}
+	e->n = RAW(__NR_epoll_pwait2, fd, e->ev, NPOLLEVENTS,
+		   until == NEVER ? NULL : &ts, NULL, 8);
+	if (e->n == -ENOSYS) /* Linux before 5.11: whole milliseconds, rounded up */
+		e->n = RAW(__NR_epoll_pwait, fd, e->ev, NPOLLEVENTS,
+			   until == NEVER    ? -1 :
+			   ts.sec > 1000000l ? 1000000000l :
+					       ts.sec * 1000 +
+						       (ts.nsec + MS - 1) / MS,
+			   NULL, 8);
+	WRITE_ONCE(sched.lastpoll, nanotime());
+	if (unlikely(e->n == -EBADF || e->n == -EINVAL))
+		rebuild(fd);
+}
+
+/* Make ready the Gs that wait for these; without a P, for everybody. */
+void netpollinject(struct pollevents *e)
+{
+	for (long i = 0; i < e->n; i++)
+		gotevent(&e->ev[i]);
+}
+
+/* There are events to fetch. Any M. */
+bool netpollready(void)
+{
+	struct { int fd; short events, revents; } p = { load_acquire(&epfd), 1,
+							0 };
+
+	return netpollwaiting() && p.fd >= 0 && RAW(__NR_poll, &p, 1, 0) > 0;
+}
+
+/* End the M's wait in netpoll. Any thread. */
+void netpollbreak(void)
+{
+	uint64_t one = 1;
+
+	RAW(__NR_write, READ_ONCE(breakfd), &one, 8);
+}
+
+/* ---- registration ------------------------------------------------------------------ */
+
+/* Register fd for `events` at least, if its generation is gen; again: even if it is
+ * thought to be, which also repeats an edge. 0 or -E: EPERM means that the file cannot
+ * be polled. Holds pd->lock. */
+static int armlocked(int fd, struct polldesc *pd, uint32_t gen, uint32_t events,
+		     bool again)
+{
+	uint32_t all = pd->armed | events;
+	long r;
+
+	if (pd->gen != gen)
+		return -EBADF;
+	if (pd->armed == all && !again)
+		return 0;
+	r = ctl(pd->armed ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, all, gen);
+	if (r == -EEXIST) /* it came back to this number, or another's dup */
+		r = ctl(EPOLL_CTL_MOD, fd, all, gen);
+	else if (r == -ENOENT) /* closed, and used again, behind our back */
+		r = ctl(EPOLL_CTL_ADD, fd, all, gen);
+	if (r == 0)
+		WRITE_ONCE(pd->armed, all);
+	return (int)r;
+}
+
+static int arm(int fd, struct polldesc *pd, uint32_t gen, uint32_t events,
+	       bool again)
+{
+	struct m *mp = acquirem();
+	int ep = READ_ONCE(epfd), r;
+
+	lock(&pd->lock);
+	r = armlocked(fd, pd, gen, events, again);
+	unlock(&pd->lock);
+	if (unlikely(r == -EBADF || r == -EINVAL) &&
+	    RAW(__NR_epoll_pwait, ep, &(struct epoll_event){ 0 }, 1, 0, NULL,
+		8) < 0) {
+		rebuild(ep);
+		r = 0; /* it was not fd's fault: look again */
+	}
+	releasem(mp);
+	return r;
+}
+
+void netpollbegin(int fd, int dir, struct pollstate *ps)
+{
+	struct polldesc *pd = polldesc(fd, true);
+
+	ps->pd = pd;
+	if (!pd)
+		return;
+	ps->gen = READ_ONCE(pd->gen);
+	ps->seq = load_acquire(&pd->seq[dir]); /* before the try: see ready */
+}
+
+struct changed {
+	const uint32_t *seq;
+	uint32_t was;
+};
+
+/* The sequence is as it was before the try. Called with the queue locked, so either
+ * we see that it rose, or ready() finds us in the queue. */
+static bool unchanged(void *arg)
+{
+	struct changed *c = arg;
+
+	return __atomic_load_n(c->seq, __ATOMIC_SEQ_CST) == c->was;
+}
+
+/* The caller's G is about to wait for files; the returned M is acquired. */
+static struct m *pollwaitbegin(void)
+{
+	struct m *mp = acquirem();
+
+	xadd(&sched.npollwait, 1);
+	if (unlikely(!mp->p)) /* it sleeps on its note */
+		pollneeded();
+	return mp;
+}
+
+int netpollwait(int fd, int dir, const struct pollstate *ps, int64_t deadline)
+{
+	struct polldesc *pd = ps->pd;
+	struct changed c = { pd ? &pd->seq[dir] : NULL, ps->seq };
+	struct semawait w = { .addr = (uintptr_t)c.seq,
+			      .reason = WAIT_IO,
+			      .interruptible = true,
+			      .check = unchanged,
+			      .arg = &c };
+	uint32_t events = dir == NETPOLL_READ ? READS : EPOLLOUT;
+	int64_t step = RECHECK, look;
+	struct m *mp;
+	int r;
+
+	if (!pd || !netpollinit())
+		return -ENOSYS;
+	if ((READ_ONCE(pd->armed) & events) != events) {
+		r = arm(fd, pd, ps->gen, events, false);
+		if (r < 0)
+			return r;
+	}
+	mp = pollwaitbegin();
+	for (;;) {
+		look = nanotime() + step;
+		w.deadline = deadline < look ? deadline : look;
+		mp = semapark(mp, &w, &r);
+		if (r != -ETIMEDOUT || w.deadline == deadline)
+			break;
+		r = arm(fd, pd, ps->gen, events, true);
+		if (r < 0)
+			break;
+		step = step * 2 < RECHECKMAX ? step * 2 : RECHECKMAX;
+	}
+	xadd(&sched.npollwait, -1);
+	releasem(mp); /* a handler runs here, and may not come back */
+	if (r == -EAGAIN)
+		r = 0;
+	if (r == 0 && READ_ONCE(pd->gen) != ps->gen)
+		return -EBADF;
+	return r;
+}
+
+void netpollpass(int dir, const struct pollstate *ps)
+{
+	if (ps->pd)
+		semawake((uintptr_t)&ps->pd->seq[dir], 1, 0);
+}
+
+/* ---- waiting for several ------------------------------------------------------------- */
+
+/* Have n's file raise *fired. A file that cannot be polled is always ready, or is none:
+ * the look at the files themselves tells. Holds the M. */
+static void addnode(struct pollnode *n, uint32_t *fired)
+{
+	struct polldesc *pd = polldesc(n->fd, true);
+
+	n->pd = NULL;
+	if (!pd || arm(n->fd, pd, READ_ONCE(pd->gen), nodeevents(n), false) < 0)
+		return;
+	n->fired = fired;
+	lock(&pd->lock);
+	n->pd = pd;
+	n->next = pd->nodes;
+	n->link = &pd->nodes;
+	if (n->next)
+		n->next->link = &n->next;
+	WRITE_ONCE(pd->nodes, n);
+	unlock(&pd->lock);
+}
+
+static void delnode(struct pollnode *n)
+{
+	if (!n->pd)
+		return;
+	lock(&n->pd->lock);
+	WRITE_ONCE(*n->link, n->next);
+	if (n->next)
+		n->next->link = n->link;
+	unlock(&n->pd->lock);
+}
+
+static bool notfired(void *fired)
+{
+	return __atomic_load_n((uint32_t *)fired, __ATOMIC_SEQ_CST) == 0;
+}
+
+int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
+		 void *arg, uint32_t handled, int64_t deadline)
+{
+	uint32_t fired;
+	struct semawait w = { .addr = (uintptr_t)&fired,
+			      .reason = WAIT_IO,
+			      .interruptible = true,
+			      .check = notfired,
+			      .arg = &fired };
+	int64_t step = RECHECK, when;
+	struct m *mp;
+	int r = -EINTR;
+
+	if (!netpollinit())
+		return -ENOSYS;
+	mp = pollwaitbegin();
+	for (uint32_t i = 0; i < n; i++)
+		addnode(&nodes[i], &fired);
+	/* a handler that has run since the caller let signals in ends the wait */
+	while (curg()->nhandled == handled) {
+		__atomic_store_n(&fired, 0, __ATOMIC_SEQ_CST);
+		if (look(arg)) {
+			r = 0;
+			break;
+		}
+		when = nanotime() + step;
+		w.deadline = deadline < when ? deadline : when;
+		mp = semapark(mp, &w, &r);
+		if (r == -ETIMEDOUT && w.deadline != deadline) {
+			for (uint32_t i = 0; i < n; i++)
+				if (nodes[i].pd)
+					arm(nodes[i].fd, nodes[i].pd,
+					    READ_ONCE(nodes[i].pd->gen),
+					    nodeevents(&nodes[i]), true);
+			step = step * 2 < RECHECKMAX ? step * 2 : RECHECKMAX;
+		} else if (r != 0 && r != -EAGAIN) {
+			break;
+		}
+		r = -EINTR;
+	}
+	xadd(&sched.npollwait, -1);
+	for (uint32_t i = 0; i < n; i++)
+		delnode(&nodes[i]);
+	releasem(mp); /* a handler runs here, and may not come back */
+	return r;
+}
+
+/* ---- the life of a number -------------------------------------------------------------- */
+
+void netpollclose(int fd)
+{
+	struct polldesc *pd = polldesc(fd, false);
+	struct m *mp;
+
+	if (!pd)
+		return;
+	if (READ_ONCE(pd->armed) == 0) {
+		/* nobody has ever had to wait for this file */
+		WRITE_ONCE(pd->hints, 0);
+		xadd(&pd->gen, 1);
+		return;
+	}
+	mp = acquirem();
+	lock(&pd->lock);
+	/* a dup of it, or another process's, would report for ever */
+	if (pd->armed && netpollinited())
+		ctl(EPOLL_CTL_DEL, fd, 0, 0);
+	WRITE_ONCE(pd->armed, 0);
+	WRITE_ONCE(pd->hints, 0);
+	WRITE_ONCE(pd->gen, pd->gen + 1);
+	wakeall(pd);
+	unlock(&pd->lock);
+	releasem(mp);
+}
+
+uint32_t netpollcloserange(uint32_t first, uint32_t last)
+{
+	uint32_t own = UINT32_MAX, fd[2];
+
+	for (uint32_t i = first / CHUNK; i <= last / CHUNK && i < NCHUNK; i++) {
+		struct polldesc *c = load_acquire(&chunks[i]);
+		uint32_t k = i == first / CHUNK ? first % CHUNK : 0;
+
+		for (; c && k < CHUNK && i * CHUNK + k <= last; k++)
+			if (READ_ONCE(c[k].armed) || READ_ONCE(c[k].hints))
+				netpollclose((int)(i * CHUNK + k));
+	}
+	fd[0] = (uint32_t)READ_ONCE(epfd);
+	fd[1] = (uint32_t)READ_ONCE(breakfd);
+	for (int i = 0; i < 2 && (int)fd[0] >= 0; i++)
+		if (fd[i] >= first && fd[i] <= last && fd[i] < own)
+			own = fd[i];
+	return own;
+}
+
+/* Give up the number, if it is one of ours, for a file of the program's. The file stays
+ * open under another, and registered. */
+void netpollmove(int fd)
+{
+	struct m *mp = acquirem();
+	int up;
+
+	lock(&netpolllock);
+	up = netpollown(fd) ?
+		     (int)RAW(__NR_fcntl, fd, F_DUPFD_CLOEXEC_, fd + 1) :
+		     -1;
+	if (up >= 0) {
+		if (fd == epfd)
+			WRITE_ONCE(epfd, up);
+		else
+			WRITE_ONCE(breakfd, up);
+		RAW(__NR_close, fd);
+	}
+	unlock(&netpolllock);
+	releasem(mp);
+}
+
+void netpollopen(int fd)
+{
+	struct polldesc *pd = polldesc(fd, false);
+
+	if (pd && (READ_ONCE(pd->armed) || READ_ONCE(pd->hints)))
+		netpollclose(fd); /* it was closed where we did not see it */
+}
+
+bool netpollown(int fd)
+{
+	return fd >= OWNFD && (fd == READ_ONCE(epfd) || fd == READ_ONCE(breakfd));
+}
+
+uint32_t netpollhints(const struct pollstate *ps)
+{
+	return ps->pd ? READ_ONCE(ps->pd->hints) : 0;
+}
+
+void netpollhint(const struct pollstate *ps, uint32_t hint)
+{
+	if (ps->pd && READ_ONCE(ps->pd->gen) == ps->gen)
+		__atomic_fetch_or(&ps->pd->hints, hint, __ATOMIC_RELAXED);
+}
+
+void netpollunhint(int fd)
+{
+	struct polldesc *pd = polldesc(fd, false);
+
+	if (pd)
+		WRITE_ONCE(pd->hints, 0);
+}
+
+/* In a fork child the instance is the parent's: leave it alone. */
+void netpollfork(void)
+{
+	if (epfd >= 0) {
+		RAW(__NR_close, epfd);
+		RAW(__NR_close, breakfd);
+	}
+	epfd = breakfd = -1;
+	netpolllock.key = 0;
+	for (uint32_t i = 0; i < NCHUNK; i++)
+		if (chunks[i]) {
+			sysfree(chunks[i], CHUNK * sizeof(*chunks[i]));
+			chunks[i] = NULL;
+		}
+}

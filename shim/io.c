@@ -1,0 +1,144 @@
+/* io.c - what all calls that wait for a file have in common; see io.h.
+ *
+ * What is known of a file is kept with its number until that is closed. It is only a
+ * hint: FILE_PLAIN is right for any file; FILE_STREAM for a regular file, whose number
+ * was closed and used again where we do not see it, could make a read short.
+ */
+#include "shim/io.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+static bool nonblocking(int fd)
+{
+	int fl = REAL(fcntl)(fd, F_GETFL);
+
+	return fl < 0 || (fl & O_NONBLOCK);
+}
+
+/* The first call on a file: which kind is it? A bad number gets its error from the
+ * plain call. */
+static uint32_t look(int fd, const struct pollstate *ps, bool issocket)
+{
+	struct stat st;
+	uint32_t hint = FILE_STREAM;
+
+	if (nonblocking(fd) ||
+	    (!issocket && (fstat(fd, &st) || S_ISREG(st.st_mode) ||
+			   S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode))))
+		hint = FILE_PLAIN;
+	netpollhint(ps, hint);
+	return hint;
+}
+
+static void begin(struct io *io, int fd, int dir, bool issocket)
+{
+	io->fd = fd;
+	io->dir = dir;
+	io->waited = io->timed = false;
+	io->saved = errno;
+	cancelpoint();
+	netpollbegin(fd, dir, &io->ps);
+	io->hints = netpollhints(&io->ps);
+	if (unlikely(!io->hints))
+		io->hints = look(fd, &io->ps, issocket);
+	io->plain = (io->hints & FILE_PLAIN) || gforeign();
+}
+
+void iobegin(struct io *io, int fd, int dir)
+{
+	begin(io, fd, dir, false);
+}
+
+void iobeginsocket(struct io *io, int fd, int dir)
+{
+	begin(io, fd, dir, true);
+}
+
+/* SO_RCVTIMEO or SO_SNDTIMEO as a deadline. */
+static int64_t sodeadline(const struct io *io)
+{
+	struct timeval tv;
+	struct timespec ts;
+	socklen_t len = sizeof(tv);
+
+	if (getsockopt(io->fd, SOL_SOCKET,
+		       io->dir == NETPOLL_READ ? SO_RCVTIMEO : SO_SNDTIMEO, &tv,
+		       &len) ||
+	    (tv.tv_sec == 0 && tv.tv_usec == 0))
+		return NEVER;
+	ts.tv_sec = tv.tv_sec;
+	ts.tv_nsec = tv.tv_usec * 1000;
+	return deadlinein(&ts);
+}
+
+bool iowait(struct io *io)
+{
+	int r;
+
+	if (!io->timed) {
+		struct stat st;
+
+		if (nonblocking(io->fd)) { /* since a short while */
+			netpollhint(&io->ps, FILE_PLAIN);
+			errno = EAGAIN;
+			return false;
+		}
+		if (fstat(io->fd, &st) == 0 && S_ISREG(st.st_mode)) {
+			io->plain = true; /* it is not in memory */
+			return true;
+		}
+		io->deadline = sodeadline(io);
+		io->timed = true;
+	}
+	r = netpollwait(io->fd, io->dir, &io->ps, io->deadline);
+	switch (r) {
+	case 0:
+		io->waited = true;
+		break;
+	case -ECANCELED:
+		cancelpoint();
+		break;
+	case -EINTR:
+		/* with a timeout of the socket's Linux never restarts */
+		if (io->deadline != NEVER || !gsigrestarts()) {
+			errno = EINTR;
+			return false;
+		}
+		cancelpoint();
+		break;
+	case -ETIMEDOUT:
+		errno = EAGAIN;
+		return false;
+	case -EBADF:
+		errno = EBADF;
+		return false;
+	default: /* no poller, or not for such a file */
+		io->plain = true;
+		return true;
+	}
+	netpollbegin(io->fd, io->dir, &io->ps);
+	return true;
+}
+
+ssize_t ioend(struct io *io, ssize_t r)
+{
+	int e = errno;
+
+	if (unlikely(io->waited) && (r >= 0 || e != EAGAIN))
+		netpollpass(io->dir, &io->ps);
+	errno = r >= 0 ? io->saved : e;
+	return r;
+}
+
+bool ioready(const struct io *io)
+{
+	struct pollfd p = { io->fd, io->dir == NETPOLL_READ ? POLLIN : POLLOUT,
+			    0 };
+
+	if (REAL(poll)(&p, 1, 0) != 0)
+		return true;
+	errno = EAGAIN;
+	return false;
+}

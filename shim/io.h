@@ -1,0 +1,55 @@
+/* io.h - calls that wait for a file: tried without blocking, then the G parks.
+ *
+ * The file's own flags are never changed: they belong to everybody who has it open. What
+ * never waits, or cannot be polled (regular files, descriptors with O_NONBLOCK), is the
+ * plain call, with the P free to go meanwhile.
+ */
+#ifndef SHIM_IO_H
+#define SHIM_IO_H
+
+#include "shim/shim.h"
+#include <sys/types.h>
+
+/* What is known of a file (netpollhints). 0: not looked at yet. */
+#define FILE_PLAIN 1u  /* make the plain call: right for any file */
+#define FILE_STREAM 2u /* no regular file: may be tried, may be short */
+#define FILE_POLLR 4u  /* reads cannot be tried: poll first */
+#define FILE_POLLW 8u  /* nor writes */
+
+struct io {
+	int fd, dir;
+	bool plain;	/* make the plain call, bracketed */
+	bool waited;	/* netpollwait has returned 0 */
+	bool timed;	/* deadline is set */
+	int saved;	/* errno before */
+	uint32_t hints;
+	int64_t deadline;
+	struct pollstate ps;
+};
+
+/* Begin a call on fd; NETPOLL_READ or NETPOLL_WRITE. A cancellation point. */
+void iobegin(struct io *io, int fd, int dir);
+/* The same for a call that only sockets know. */
+void iobeginsocket(struct io *io, int fd, int dir);
+/* The try said EAGAIN. True: try again, or make the plain call if io->plain is set
+ * now; false: errno says why not. */
+bool iowait(struct io *io);
+/* The call is done. Returns r, with errno as the real call would leave it. */
+ssize_t ioend(struct io *io, ssize_t r);
+/* poll(2) says that a call of io's direction would not block; else errno is EAGAIN. */
+bool ioready(const struct io *io);
+
+/* Make `try` until it does not say EAGAIN, parking in between; `real` where that is not
+ * possible. */
+#define PARKING(io, try, real)                                                 \
+	({                                                                     \
+		__typeof__(real) r_;                                           \
+                                                                               \
+		do                                                             \
+			r_ = (io)->plain ? BLOCKING(real) : (try);             \
+		while (r_ < 0 && errno == EAGAIN && !(io)->plain &&            \
+		       iowait(io));                                            \
+		r_;                                                            \
+	})
+
+#endif

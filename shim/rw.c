@@ -1,0 +1,226 @@
+/* rw.c - read, write and kin, on any file.
+ *
+ * They are tried with RWF_NOWAIT, which leaves the file's flags alone. Files that do not
+ * know it (terminals, writes to an eventfd) are polled first. A call that finds less than
+ * poll has promised, since another took it, blocks the kernel thread; sysmon takes the
+ * P then.
+ */
+#include "shim/io.h"
+#include <fcntl.h>
+#include <sys/uio.h>
+
+/* readv or writev without blocking. */
+static ssize_t try(struct io *io, const struct iovec *iov, int n)
+{
+	bool reads = io->dir == NETPOLL_READ;
+	uint32_t hint = reads ? FILE_POLLR : FILE_POLLW;
+	ssize_t r;
+
+	if (!(io->hints & hint)) {
+		r = reads ? REAL(preadv2)(io->fd, iov, n, -1, RWF_NOWAIT) :
+			    REAL(pwritev2)(io->fd, iov, n, -1, RWF_NOWAIT);
+		if (r >= 0 || errno != EOPNOTSUPP)
+			return r;
+		io->hints |= hint;
+		netpollhint(&io->ps, hint);
+	}
+	if (!ioready(io))
+		return -1;
+	return reads ? BLOCKING(REAL(readv)(io->fd, iov, n)) :
+		       BLOCKING(REAL(writev)(io->fd, iov, n));
+}
+
+static ssize_t reads(int fd, const struct iovec *iov, int n)
+{
+	struct io io;
+	ssize_t r;
+
+	iobegin(&io, fd, NETPOLL_READ);
+	r = PARKING(&io, try(&io, iov, n), REAL(readv)(fd, iov, n));
+	return ioend(&io, r);
+}
+
+/* All of it, as a blocking write does: what is left after a partial one is written on
+ * from there. */
+static ssize_t writes(int fd, const struct iovec *iov, int n)
+{
+	struct io io;
+	ssize_t r, done = 0;
+	size_t off = 0; /* of iov[0], done */
+	bool once;
+	int i = 0;
+
+	iobegin(&io, fd, NETPOLL_WRITE);
+	once = io.plain;
+	for (;;) {
+		struct iovec rest;
+		const struct iovec *v = iov + i;
+		int k = n - i;
+
+		if (off) {
+			rest.iov_base = (char *)iov[i].iov_base + off;
+			rest.iov_len = iov[i].iov_len - off;
+			v = &rest;
+			k = 1;
+		}
+		r = PARKING(&io, try(&io, v, k), REAL(writev)(fd, v, k));
+		if (r <= 0)
+			break;
+		done += r;
+		for (off += (size_t)r; i < n && off >= iov[i].iov_len; i++)
+			off -= iov[i].iov_len;
+		if (once || i == n)
+			break;
+	}
+	return ioend(&io, done ? done : r);
+}
+
+EXPORT ssize_t read(int fd, void *buf, size_t n)
+{
+	NATIVELY(read, fd, buf, n);
+	struct iovec iov = { buf, n };
+
+	if (!ong())
+		return REAL(read)(fd, buf, n);
+	return reads(fd, &iov, 1);
+}
+ALIAS_OF(__read, read);
+
+EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t size)
+{
+	NATIVELY(__read_chk, fd, buf, n, size);
+	if (n > size || !ong())
+		return REAL(__read_chk)(fd, buf, n, size);
+	return read(fd, buf, n);
+}
+
+EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
+{
+	NATIVELY(readv, fd, iov, n);
+	if (!ong())
+		return REAL(readv)(fd, iov, n);
+	return reads(fd, iov, n);
+}
+
+EXPORT ssize_t write(int fd, const void *buf, size_t n)
+{
+	NATIVELY(write, fd, buf, n);
+	struct iovec iov = { (void *)buf, n };
+
+	if (!ong())
+		return REAL(write)(fd, buf, n);
+	return writes(fd, &iov, 1);
+}
+ALIAS_OF(__write, write);
+
+EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	NATIVELY(writev, fd, iov, n);
+	if (!ong())
+		return REAL(writev)(fd, iov, n);
+	return writes(fd, iov, n);
+}
+
+/* ---- at an offset: files that can seek are not polled -------------------------------- */
+
+#define AT(ret, name, params, ...)                                             \
+	EXPORT ret name params                                                 \
+	{                                                                      \
+		NATIVELY(name, __VA_ARGS__);                                   \
+		if (!ong())                                                    \
+			return REAL(name)(__VA_ARGS__);                        \
+		cancelpoint();                                                 \
+		return BLOCKING(REAL(name)(__VA_ARGS__));                      \
+	}
+
+AT(ssize_t, pread, (int fd, void *buf, size_t n, off_t off), fd, buf, n, off)
+AT(ssize_t, pread64, (int fd, void *buf, size_t n, off64_t off), fd, buf, n, off)
+AT(ssize_t, __pread_chk, (int fd, void *buf, size_t n, off_t off, size_t size),
+   fd, buf, n, off, size)
+AT(ssize_t, __pread64_chk,
+   (int fd, void *buf, size_t n, off64_t off, size_t size), fd, buf, n, off, size)
+AT(ssize_t, pwrite, (int fd, const void *buf, size_t n, off_t off), fd, buf, n,
+   off)
+AT(ssize_t, pwrite64, (int fd, const void *buf, size_t n, off64_t off), fd, buf,
+   n, off)
+AT(ssize_t, preadv, (int fd, const struct iovec *iov, int n, off_t off), fd, iov,
+   n, off)
+AT(ssize_t, preadv64, (int fd, const struct iovec *iov, int n, off64_t off), fd,
+   iov, n, off)
+AT(ssize_t, pwritev, (int fd, const struct iovec *iov, int n, off_t off), fd,
+   iov, n, off)
+AT(ssize_t, pwritev64, (int fd, const struct iovec *iov, int n, off64_t off), fd,
+   iov, n, off)
+ALIAS_OF(__pread64, pread64);
+ALIAS_OF(__pwrite64, pwrite64);
+
+/* These may be at no offset, too. */
+#define AT2(name, vector)                                                      \
+	EXPORT ssize_t name(int fd, const struct iovec *iov, int n,            \
+			    off_t off, int flags)                              \
+	{                                                                      \
+		NATIVELY(name, fd, iov, n, off, flags);                        \
+		if (!ong())                                                    \
+			return REAL(name)(fd, iov, n, off, flags);             \
+		if (off == -1 && flags == 0)                                   \
+			return vector(fd, iov, n);                             \
+		cancelpoint();                                                 \
+		return BLOCKING(REAL(name)(fd, iov, n, off, flags));           \
+	}
+
+AT2(preadv2, reads)
+AT2(preadv64v2, reads)
+AT2(pwritev2, writes)
+AT2(pwritev64v2, writes)
+
+/* ---- from file to file ----------------------------------------------------------------- */
+
+/* A file to read from and one to write to, for a call that is then unlikely to block. */
+static bool bothready(struct io *in, struct io *out, bool nowait)
+{
+	if (nowait)
+		return true;
+	return (in->plain || PARKING(in, ioready(in) - 1, 0) == 0) &&
+	       (out->plain || PARKING(out, ioready(out) - 1, 0) == 0);
+}
+
+#define BETWEEN(infd, outfd, nowait, call)                                     \
+	({                                                                     \
+		struct io in_, out_;                                           \
+		ssize_t r_ = -1;                                               \
+                                                                               \
+		iobegin(&in_, infd, NETPOLL_READ);                             \
+		iobegin(&out_, outfd, NETPOLL_WRITE);                          \
+		if (bothready(&in_, &out_, nowait))                            \
+			r_ = BLOCKING(call);                                   \
+		ioend(&out_, r_);                                              \
+		ioend(&in_, r_);                                               \
+	})
+
+EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
+{
+	NATIVELY(sendfile, out, in, off, n);
+	if (!ong())
+		return REAL(sendfile)(out, in, off, n);
+	return BETWEEN(in, out, false, REAL(sendfile)(out, in, off, n));
+}
+ALIAS_OF(sendfile64, sendfile);
+
+EXPORT ssize_t splice(int in, off64_t *inoff, int out, off64_t *outoff,
+		      size_t n, unsigned flags)
+{
+	NATIVELY(splice, in, inoff, out, outoff, n, flags);
+	if (!ong())
+		return REAL(splice)(in, inoff, out, outoff, n, flags);
+	return BETWEEN(in, out, flags & SPLICE_F_NONBLOCK,
+		       REAL(splice)(in, inoff, out, outoff, n, flags));
+}
+
+EXPORT ssize_t tee(int in, int out, size_t n, unsigned flags)
+{
+	NATIVELY(tee, in, out, n, flags);
+	if (!ong())
+		return REAL(tee)(in, out, n, flags);
+	return BETWEEN(in, out, flags & SPLICE_F_NONBLOCK,
+		       REAL(tee)(in, out, n, flags));
+}
