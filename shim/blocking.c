@@ -286,10 +286,8 @@ static struct bound *bind(struct blocking *b, void *real)
 	if (!c ||
 	    ffi.prep_closure_loc(c, &b->cif, closure, d, d->code) != FFI_OK) {
 		if (!said)
-			print("gmp_shim: " NAME ": %s:%s is called as without "
-			      "the setting: the system allows libffi no "
-			      "memory for code\n",
-			      b->lib, b->func);
+			print("gmp_shim: " NAME " has no effect: the system "
+			      "allows libffi no memory for code\n");
 		said = true;
 		free(d);
 		return NULL;

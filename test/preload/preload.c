@@ -731,29 +731,68 @@ Test(blocking, others_hold, .timeout = 120)
 	result_free(&res);
 }
 
+/* A folder of its own in which libffi.so.8 is that file. */
+static void another_libffi(char *folder, size_t size, const char *file)
+{
+	char path[4200];
+
+	snprintf(folder, size, "%s/test/preload/ffi.%d", build_dir(),
+		 (int)getpid());
+	snprintf(path, sizeof(path), "%s/libffi.so.8", folder);
+	cr_assert_eq(mkdir(folder, 0755), 0);
+	cr_assert_eq(symlink(file, path), 0);
+}
+
+static void without(const char *folder)
+{
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/libffi.so.8", folder);
+	unlink(path);
+	rmdir(folder);
+}
+
 /* A library of that name that is none; and told to stay out, it is not asked for. */
 Test(blocking, no_libffi, .timeout = 120)
 {
-	char folder[4096], file[4200], path[4200];
+	char folder[4096], path[4200], line[4400];
 
-	snprintf(folder, sizeof(folder), "%s/test/preload/noffi.%d",
-		 build_dir(), (int)getpid());
-	snprintf(file, sizeof(file), "%s/libffi.so.8", folder);
+	another_libffi(folder, sizeof(folder), "/dev/null");
 	snprintf(path, sizeof(path), "LD_LIBRARY_PATH=%s", folder);
-	cr_assert_eq(mkdir(folder, 0755), 0);
-	cr_assert_geq(close(open(file, O_CREAT | O_WRONLY, 0644)), 0);
-	snprintf(file, sizeof(file),
+	snprintf(line, sizeof(line),
 		 "gmp_shim: GMP_SHIM_BLOCKING has no effect: %s/libffi.so.8: "
 		 "file too short\n",
 		 folder);
-	says("a.so:f()v", path, file);
+	says("a.so:f()v", path, line);
 	says("?", path,
 	     AT(1, 2, END,
 		"':' follows the library's name, which has no folder"));
-	snprintf(file, sizeof(file), "%s/libffi.so.8", folder);
-	unlink(file);
-	rmdir(folder);
+	without(folder);
 	says("?", "GMP_SHIM=off", "");
+}
+
+/* One that gets no memory: said once, and the functions are called all the same. */
+Test(blocking, no_memory_for_code, .timeout = 120)
+{
+	char folder[4096], path[4200], file[4200];
+	const char *env[] = { path,
+			      "GMP_SHIM_BLOCKING=" BLK "i(i)i;" BLK "wait(i)i",
+			      NULL };
+	struct result res;
+
+	need_library();
+	snprintf(file, sizeof(file), "%s/test/posix/libffi_refuses.so",
+		 build_dir());
+	another_libffi(folder, sizeof(folder), file);
+	snprintf(path, sizeof(path), "LD_LIBRARY_PATH=%s", folder);
+	program_path(file, sizeof(file), "blocking");
+	run_program(file, NULL, 60, 1, env, &res);
+	without(folder);
+	cr_assert(!res.hung && res.status == 0, "%s", res.err);
+	cr_assert_eq(lines(res.err), 1, "%s", res.err);
+	cr_assert_not_null(strstr(res.err, "no memory for code"), "%s",
+			   res.err);
+	result_free(&res);
 }
 
 /* ---- Many ---------------------------------------------------------------- */
