@@ -180,7 +180,8 @@ $(PRELOAD): $(PRELOAD_OBJ)
 
 # ---- test/posix: ordinary programs, run natively and under the preload ------
 
-# lib*.c is opened at run time by the program that tests dlopen, never linked.
+# lib*.c is opened at run time by the program that tests dlopen, or linked where
+# it says so below.
 POSIX_SO  := $(patsubst %.c,$(B)/%.so,$(wildcard test/posix/lib*.c))
 POSIX_C   := $(patsubst %.c,$(B)/%, \
                $(filter-out test/posix/lib%,$(wildcard test/posix/*.c)))
@@ -197,22 +198,39 @@ POSIX := $(POSIX_SO) $(POSIX_C) $(POSIX_CXX) $(POSIX_RS)
 $(POSIX_SO): $(B)/%.so: %.c
 	$(say) CC $<
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(POSIX_CFLAGS) -MF $@.d -shared -fPIC $< -o $@
+	$(Q)$(CC) $(POSIX_CFLAGS) -MF $@.d -shared -fPIC $< $(POSIX_LINK) -o $@
 
 $(POSIX_C): $(B)/%: %.c
 	$(say) CC $<
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(POSIX_CFLAGS) -MF $@.d $< $(POSIX_LIBS) -o $@
+	$(Q)$(CC) $(POSIX_CFLAGS) -MF $@.d $< $(POSIX_LINK) $(POSIX_LIBS) -o $@
 
 $(POSIX_CXX): $(B)/%: %.cc
 	$(say) CXX $<
 	@mkdir -p $(@D)
-	$(Q)$(CXX) -std=c++17 $(POSIX_CFLAGS) -MF $@.d $< $(POSIX_LIBS) -o $@
+	$(Q)$(CXX) -std=c++17 $(POSIX_CFLAGS) -MF $@.d $< $(POSIX_LINK) $(POSIX_LIBS) -o $@
 
 $(POSIX_RS): $(B)/%: %.rs
 	$(say) RUSTC $<
 	@mkdir -p $(@D)
 	$(Q)MAKEFLAGS= $(RUSTC) -O --edition 2021 -o $@ $<
+
+# The programs about GMP_SHIM_BLOCKING: each way to link with the same library. They
+# find it in a folder of its own: what else is here only libblocking_near finds.
+BLOCKING      := $(B)/test/posix/libblocking.so
+BLOCKING_LAZY := $(addprefix $(B)/test/posix/, \
+                   blocking blocking_cxx libblocking_far.so)
+BLOCKING_NOW  := $(addprefix $(B)/test/posix/,blocking_now libblocking_near.so)
+$(BLOCKING_LAZY) $(BLOCKING_NOW): $(B)/test/posix/linked/libblocking.so
+$(BLOCKING): POSIX_LINK := -Wl,-soname,libblocking.so
+$(BLOCKING_LAZY): POSIX_LINK = -Wl,-z,relro,-z,lazy $(BLOCKING_LINK)
+$(BLOCKING_NOW): POSIX_LINK = -Wl,-z,relro,-z,now $(BLOCKING_LINK)
+BLOCKING_LINK = -Wl,--no-as-needed $(BLOCKING) \
+                -Wl,--enable-new-dtags,-rpath,'$$ORIGIN$(if $(filter %.so,$@),,/linked)'
+
+$(B)/test/posix/linked/libblocking.so: $(BLOCKING)
+	@mkdir -p $(@D)
+	$(Q)ln -sf ../$(<F) $@
 
 # ---- Running the tests ------------------------------------------------------
 

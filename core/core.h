@@ -68,9 +68,11 @@ extern struct corehooks corehooks __attribute__((visibility("hidden")));
 #define OPTION_VERSION "0.1.0"
 struct options {
 #define OPTION(field, env, dflt, lo, hi, what) int64_t field;
+#define OPTION_TEXT(field, env, what) const char *field;
 #define OPTION_WORD(field, env, what) int field;
 #include "core/option.def"
 #undef OPTION
+#undef OPTION_TEXT
 #undef OPTION_WORD
 };
 extern struct options options __attribute__((visibility("hidden")));
@@ -319,8 +321,9 @@ void netpollmove(int fd);
 
 /* ---- calls that block in the kernel ---------------------------------------- */
 
-/* Around a call that may block: the P can be taken meanwhile. Not nested. */
-void entersyscall(void);
+/* Around a call that may block: the P can be taken meanwhile. Not nested: false says
+ * that there was no P to leave, and then exitsyscall may be left out. */
+bool entersyscall(void);
 /* The same for one that surely blocks: the P is handed on at once. */
 void entersyscallblock(void);
 /* The caller has no P to lose: it may as well block. */

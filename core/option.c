@@ -3,9 +3,11 @@
 
 struct options options = {
 #define OPTION(field, env, dflt, lo, hi, what) .field = dflt,
+#define OPTION_TEXT(field, env, what)
 #define OPTION_WORD(field, env, what)
 #include "core/option.def"
 #undef OPTION
+#undef OPTION_TEXT
 #undef OPTION_WORD
 };
 
@@ -99,9 +101,11 @@ void optionsinit(const char *(*get)(const char *name))
 		if (name && (s = get(name)))                                   \
 			setnumber(&options.field, name, s, lo, hi);            \
 	}
+#define OPTION_TEXT(field, env, what) options.field = get(env);
 #define OPTION_WORD(field, env, what)
 #include "core/option.def"
 #undef OPTION
+#undef OPTION_TEXT
 #undef OPTION_WORD
 	s = get("GMP_SHIM");
 	if (s && eq(s, "off"))
@@ -113,14 +117,33 @@ void optionsinit(const char *(*get)(const char *name))
 		parsedebug(s);
 }
 
+/* A line of output for each line of the value. */
+static void printtext(const char *env, const char *s)
+{
+	char line[512];
+
+	do {
+		size_t n = 0;
+
+		for (; *s && *s != '\n'; s++)
+			if (n < sizeof(line) - 1)
+				line[n++] = *s;
+		line[n] = 0;
+		print("gmp_shim: %s=%s\n", env, line);
+	} while (*s++);
+}
+
 void optionsprint(void)
 {
 #define OPTION(field, env, dflt, lo, hi, what)                                 \
 	print("gmp_shim: %s=%ld%s\n", env ? env : "GMP_SHIM_DEBUG:" #field,    \
 	      (long)options.field,                                             \
 	      options.field == (dflt) ? " (default)" : "");
+#define OPTION_TEXT(field, env, what)                                          \
+	printtext(env, options.field ? options.field : " (default)");
 #define OPTION_WORD(field, env, what)
 #include "core/option.def"
 #undef OPTION
+#undef OPTION_TEXT
 #undef OPTION_WORD
 }

@@ -7,21 +7,24 @@
  */
 #include "core/runtime.h"
 
-void entersyscall(void)
+bool entersyscall(void)
 {
 	struct m *mp;
+	bool had;
 
 	if (!schedstarted)
-		return;
+		return false;
 	mp = acquirem();
 
-	if (mp->p) {
+	had = mp->p != NULL;
+	if (had) {
 		mp->oldp = mp->p;
 		mp->p = NULL;
 		/* release: what was done with the P is done, pairs with retake */
 		store_release(&mp->pstate, PS_SYSCALL);
 	}
 	releasem(mp);
+	return had;
 }
 
 void entersyscallblock(void)

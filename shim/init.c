@@ -93,7 +93,8 @@ static bool standaside(void)
 
 __attribute__((constructor)) static void construct(void)
 {
-	shiminit();
+	if (!shiminit())
+		blockinginit();
 }
 
 int shiminit(void)
@@ -121,6 +122,17 @@ int shiminit(void)
 	return 0;
 }
 
+static void say(const char *what)
+{
+	char line[600];
+	int n = snprintf(line, sizeof(line) - 1, "gmp_shim: %d: %s",
+			 (int)getpid(), what);
+
+	n = n < (int)sizeof(line) - 2 ? n : (int)sizeof(line) - 2;
+	line[n++] = '\n';
+	REAL(syscall)(SYS_write, reportfd >= 0 ? reportfd : 2, line, n);
+}
+
 __attribute__((destructor)) static void report(void)
 {
 	char line[160];
@@ -129,14 +141,13 @@ __attribute__((destructor)) static void report(void)
 
 	if (!options.verbose || !schedstarted)
 		return;
+	blockingreport(say);
 	schedcounts(&gs, &ms, &ps, &preempts);
 	snprintf(line, sizeof(line),
-		 "gmp_shim: %d: %lu threads ran as Gs on %u kernel threads "
-		 "(MAXPROCS=%u), %lu preemptions\n",
-		 (int)getpid(), (unsigned long)gs, ms, ps,
-		 (unsigned long)preempts);
-	REAL(syscall)(SYS_write, reportfd >= 0 ? reportfd : 2, line,
-		      strlen(line));
+		 "%lu threads ran as Gs on %u kernel threads "
+		 "(MAXPROCS=%u), %lu preemptions",
+		 (unsigned long)gs, ms, ps, (unsigned long)preempts);
+	say(line);
 }
 
 /* The default stack size of this process: ours, else the C library's. */

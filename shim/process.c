@@ -23,6 +23,8 @@ static void child(void)
 	int e = errno;
 
 	once_fork();
+	blockingfork();
+	loaderfork();
 	if (schedstarted) {
 		identity_fork(mtp());
 		schedfork();

@@ -19,11 +19,15 @@ static const struct {
 
 void realinit(void)
 {
+	/* dlsym itself is one of them: ours would come back here */
+	__typeof__(dlsym) *find = (__typeof__(dlsym) *)dlvsym(
+		RTLD_NEXT, "dlsym", "GLIBC_2.2.5");
+
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		void *f = rows[i].version ?
 				  dlvsym(RTLD_NEXT, rows[i].name,
 					 rows[i].version) :
-				  dlsym(RTLD_NEXT, rows[i].name);
+				  find(RTLD_NEXT, rows[i].name);
 
 		if (!f && !realmissing)
 			realmissing = rows[i].name;

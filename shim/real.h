@@ -2,6 +2,7 @@
 #ifndef REAL_H
 #define REAL_H
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <sched.h>

@@ -52,6 +52,7 @@ struct thread {
 	bool hasaffinity;
 	bool vforked;		/* the child of a vfork runs on this thread */
 	bool schedwired;	/* policy or affinity wires it */
+	uint32_t opening;	/* calls of dlopen that it is in: loader.c */
 	cpu_set_t affinity;
 };
 extern __thread struct thread self TLS_IE;
@@ -119,6 +120,13 @@ static inline int ret_errno(int e)
 		exitsyscall();                                                 \
 		r_;                                                            \
 	})
+
+/* Read GMP_SHIM_BLOCKING and do it; its lines of the report; in a fork child
+ * (blocking.c, loader.c). */
+void blockinginit(void);
+void blockingreport(void (*say)(const char *line));
+void blockingfork(void);
+void loaderfork(void);
 
 /* ---- time ------------------------------------------------------------------------ */
 

@@ -55,6 +55,7 @@ static void real(const char *name)
 	X(glib)                                                                \
 	X(glib_locks)                                                          \
 	X(hackbench)                                                           \
+	X(libpq)                                                               \
 	X(perl)                                                                \
 	X(pigz)                                                                \
 	X(python)                                                              \

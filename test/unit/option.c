@@ -179,6 +179,27 @@ Test(option, endless_value, .timeout = 10)
 	cr_assert_eq(lines(said), 1);
 }
 
+Test(option, text, .timeout = 10)
+{
+	static struct capture c;
+	const char *said;
+
+	accepts("GMP_SHIM_BLOCKING", "a.so:f()v\nb.so:g()v");
+	cr_assert_str_eq(options.blocking, "a.so:f()v\nb.so:g()v");
+	begincapture(&c);
+	optionsprint();
+	said = endcapture(&c);
+	cr_assert(strstr(said, "\ngmp_shim: GMP_SHIM_BLOCKING=a.so:f()v\n"
+			       "gmp_shim: GMP_SHIM_BLOCKING=b.so:g()v\n"),
+		  "%s", said);
+	accepts("OTHER", "1");
+	cr_assert_null(options.blocking);
+	begincapture(&c);
+	optionsprint();
+	said = endcapture(&c);
+	cr_assert(strstr(said, "GMP_SHIM_BLOCKING= (default)\n"), "%s", said);
+}
+
 Test(option, printed, .timeout = 10)
 {
 	static struct capture c;
