@@ -287,9 +287,14 @@ struct g *gmain(void)
 	return sched.maing;
 }
 
+/* sysmon may not have run yet: 0 would mean the caller's own thread to the kernel. */
 int gsysmontid(void)
 {
-	return sched.sysmontid;
+	int tid;
+
+	while (!(tid = (int)load_acquire(&sched.sysmontid)))
+		futexsleep(&sched.sysmontid, 0, NEVER); /* pairs with sysmon */
+	return tid;
 }
 
 int gtid(const struct g *gp)

@@ -266,7 +266,7 @@ struct schedt {
 	/* sysmon and the template thread */
 	struct mutex retakelock;
 	uint32_t sysmonwait;	/* 1: sysmon sleeps until a P is in use again */
-	int32_t sysmontid;
+	uint32_t sysmontid;	/* 0 until it runs */
 	uint32_t ntaken;	/* Ms that lost their P unseen and are not back */
 	uint64_t npreempt;	/* for the report */
 	struct note templatenote;

@@ -474,7 +474,7 @@ static void trace(int64_t now)
 /* End sysmon's sleep, or its next. Any thread. */
 void sysmonwake(void)
 {
-	struct m to = { .tid = sched.sysmontid };
+	struct m to = { .tid = (int)READ_ONCE(sched.sysmontid) };
 
 	sched.sysmonwait = 0;
 	sigpoke(&to, SIGPREEMPT);
@@ -526,7 +526,9 @@ void sysmon(void *arg)
 	int64_t busy = 0; /* when something was last done */
 
 	mp->pstate = PS_FOREIGN;
-	mp->tid = sched.sysmontid = gettid_raw();
+	mp->tid = gettid_raw();
+	store_release(&sched.sysmontid, (uint32_t)mp->tid); /* see gsysmontid */
+	futexwakeup(&sched.sysmontid, 1 << 30);
 	mp->sigmask = MASK_ALL;
 	mp->nosig = true;
 	mp->curg = mp->g0;

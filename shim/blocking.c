@@ -273,7 +273,7 @@ bool isblockingcode(struct blocking *b, void *code)
 }
 
 /* Holds bindlock. */
-static struct bound *bind(struct blocking *b, void *real)
+static struct bound *bindcall(struct blocking *b, void *real)
 {
 	static bool said;
 	struct bound *d = malloc(sizeof(*d));
@@ -305,7 +305,7 @@ void *blockingcode(struct blocking *b, void *real)
 		pthread_mutex_lock(&bindlock);
 		d = boundof(b, real);
 		if (!d)
-			d = bind(b, real);
+			d = bindcall(b, real);
 		pthread_mutex_unlock(&bindlock);
 	}
 	return d ? d->code : NULL;
