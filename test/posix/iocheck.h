@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 /*
@@ -29,6 +30,32 @@ static UNUSED void settle(void)
 	for (i = 0; i < 50; i++)
 		sched_yield();
 }
+
+/* A system call that no library sees; -errno. */
+static UNUSED long raw(long nr, long a, long b, long c, long d)
+{
+	register long r10 __asm__("r10") = d;
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(r10)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+/*
+ * Another thread for the time of one call, which the program about to make it
+ * announces.
+ */
+static UNUSED int entered_;
+#define ENTERING()	STORE(entered_, 1)
+#define NOT_ENTERED()	STORE(entered_, 0)
+#define ONCE_BLOCKED()                                                         \
+	do {                                                                   \
+		YIELD_UNTIL(LOAD(entered_));                                   \
+		settle();                                                      \
+	} while (0)
 
 /* ---- A stream in which each byte tells its place ------------------------- */
 
