@@ -72,7 +72,7 @@ static void *waits(void *arg)
 	return arg;
 }
 
-/* The number means another file when this is done; or nothing, if to is -1. */
+/* The number means another file when this is done. */
 static void change(int closing, int fd, int to)
 {
 	int put;
@@ -97,9 +97,13 @@ static void change(int closing, int fd, int to)
 		CHECK_EQ(raw(SYS_dup2, to, fd, 0, 0), fd);
 		return;
 	}
-	/* Its number is not the lowest one, where others come and go. */
+	/* Free now, unless somebody else has just opened a file. */
 	put = fcntl(to, F_DUPFD, fd);
-	CHECK_EQ(put, fd);
+	CHECK(put >= fd);
+	if (put != fd) {
+		CHECK_EQ(dup2(to, fd), fd);
+		CHECK(close(put) == 0);
+	}
 }
 
 /*
@@ -295,8 +299,14 @@ static void behind(void)
 				     i % 4 ? SOCK_STREAM : SOCK_SEQPACKET, 0,
 				     (long)fd),
 				 0);
-			/* The lowest ones that are free: the same. */
-			CHECK(fd[0] == numbers[0] && fd[1] == numbers[1]);
+			/* The lowest ones that are free: mostly the same. */
+			for (k = 0; k < 2; k++) {
+				if (fd[k] == numbers[k])
+					continue;
+				CHECK_EQ(raw(SYS_dup2, fd[k], numbers[k], 0, 0),
+					 numbers[k]);
+				CHECK_EQ(raw(SYS_close, fd[k], 0, 0, 0), 0);
+			}
 		}
 		STORE(turn, 1);
 		YIELD_UNTIL(LOAD(turn) == 2);
@@ -322,18 +332,15 @@ static void *reads_line(void *arg)
 
 static void streams(void)
 {
-	int i, first = -1;
 	pthread_t t;
 	FILE *in;
+	int i;
 
 	for (i = 0; i < ROUNDS; i++) {
 		if (i % 2)
 			CHECK(pipe(end) == 0);
 		else
 			unix_pair(SOCK_STREAM, end, 0);
-		if (first < 0)
-			first = end[0];
-		CHECK_EQ(end[0], first);
 		in = fdopen(end[0], "r");
 		CHECK(in != NULL);
 		NOT_ENTERED();

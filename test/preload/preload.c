@@ -52,6 +52,7 @@
 	X(getattr_np, NULL, 30)                                                \
 	X(getcpu, "200", 30)                                                   \
 	X(io_blocks, NULL, 60)                                                 \
+	X(io_cancel, NULL, 30)                                                 \
 	X(io_eintr, "10", 90)                                                  \
 	X(io_faults, "2000", 60)                                               \
 	X(io_fds, NULL, 60)                                                    \
