@@ -944,31 +944,40 @@ static void check_wait(void)
 
 static void waits_for_data(void)
 {
-	for EACH(source, sources) {
-		kind = source->kind;
-		for EACH(taker, takers) {
-			if (!(kind & taker->kind))
-				continue;
-			source->make();
-			memset(data, 0, sizeof(data));
-			run(taker->name, source->name, take, source->feed);
-			source->check();
-			close_ends();
-		}
+	for
+		EACH(source, sources)
+		{
+			kind = source->kind;
+		for
+			EACH(taker, takers)
+			{
+				if (!(kind & taker->kind))
+					continue;
+				source->make();
+				memset(data, 0, sizeof(data));
+				run(taker->name, source->name, take,
+				    source->feed);
+				source->check();
+				close_ends();
+			}
 		wanted = POLLIN;
-		for EACH(waiter, waiters) {
-			source->make();
-			memset(data, 0, sizeof(data));
-			run(waiter->name, source->name, wait_for_it,
-			    source->feed);
-			check_wait();
-			result = kind & LISTENERS
-					 ? in_accept(end[0], data, sizeof(data))
-					 : read(end[0], data, sizeof(data));
-			source->check();
-			close_ends();
+		for
+			EACH(waiter, waiters)
+			{
+				source->make();
+				memset(data, 0, sizeof(data));
+				run(waiter->name, source->name, wait_for_it,
+				    source->feed);
+				check_wait();
+				result = kind & LISTENERS
+						 ? in_accept(end[0], data,
+							     sizeof(data))
+						 : read(end[0], data,
+							sizeof(data));
+				source->check();
+				close_ends();
+			}
 		}
-	}
 }
 
 /* ---- Waiting for room in a stream ---------------------------------------- */
@@ -1002,24 +1011,28 @@ static void swap_ends(void)
 static void waits_for_room(const char *name, void (*make)(void), int what)
 {
 	kind = what;
-	for EACH(giver, givers) {
-		if (!(kind & giver->kind))
-			continue;
-		make();
-		before = cases / 2 % 2 ? fill(end[0]) : 0;
-		compose(big, before, BIG);
-		run(giver->name, name, give, take_all);
-		expect(BIG);
-		close_ends();
-	}
+	for
+		EACH(giver, givers)
+		{
+			if (!(kind & giver->kind))
+				continue;
+			make();
+			before = cases / 2 % 2 ? fill(end[0]) : 0;
+			compose(big, before, BIG);
+			run(giver->name, name, give, take_all);
+			expect(BIG);
+			close_ends();
+		}
 	wanted = POLLOUT;
-	for EACH(waiter, waiters) {
-		make();
-		before = fill(end[0]);
-		run(waiter->name, name, wait_for_it, take_what_was);
-		check_wait();
-		close_ends();
-	}
+	for
+		EACH(waiter, waiters)
+		{
+			make();
+			before = fill(end[0]);
+			run(waiter->name, name, wait_for_it, take_what_was);
+			check_wait();
+			close_ends();
+		}
 }
 
 static void make_out_pipe(void)
@@ -1086,33 +1099,39 @@ static void waits_for_message_room(const char *name, void (*make)(void))
 	char got[16];
 
 	kind = FILES | SOCKETS;
-	for EACH(giver, givers) {
-		target_size = 0;
-		make();
-		if ((kind & giver->kind) &&
-		    (!target_size || giver->call == out_sendto ||
-		     giver->call == out_sendmsg ||
-		     giver->call == out_sendmmsg)) {
-			before = fill_messages();
-			run(giver->name, name, give_word, take_messages);
-			expect(WORD_SIZE);
-			CHECK_EQ(read(end[1], got, sizeof(got)), WORD_SIZE);
-			CHECK(memcmp(got, WORD, WORD_SIZE) == 0);
+	for
+		EACH(giver, givers)
+		{
+			target_size = 0;
+			make();
+			if ((kind & giver->kind) &&
+			    (!target_size || giver->call == out_sendto ||
+			     giver->call == out_sendmsg ||
+			     giver->call == out_sendmmsg)) {
+				before = fill_messages();
+				run(giver->name, name, give_word,
+				    take_messages);
+				expect(WORD_SIZE);
+				CHECK_EQ(read(end[1], got, sizeof(got)),
+					 WORD_SIZE);
+				CHECK(memcmp(got, WORD, WORD_SIZE) == 0);
+			}
+			close_ends();
 		}
-		close_ends();
-	}
 	if (target_size) {
 		target_size = 0;
 		return;
 	}
 	wanted = POLLOUT;
-	for EACH(waiter, waiters) {
-		make();
-		before = fill_messages();
-		run(waiter->name, name, wait_for_it, take_messages);
-		check_wait();
-		close_ends();
-	}
+	for
+		EACH(waiter, waiters)
+		{
+			make();
+			before = fill_messages();
+			run(waiter->name, name, wait_for_it, take_messages);
+			check_wait();
+			close_ends();
+		}
 }
 
 static void give_count(void)
@@ -1142,14 +1161,17 @@ static void waits_for_count(void)
 	CHECK_EQ(value, 7);
 	close_ends();
 	wanted = POLLOUT;
-	for EACH(waiter, waiters) {
-		value = UINT64_MAX - 1;
-		make_eventfd();
-		CHECK_EQ(write(end[0], &value, 8), 8);
-		run(waiter->name, "an eventfd", wait_for_it, take_count);
-		check_wait();
-		close_ends();
-	}
+	for
+		EACH(waiter, waiters)
+		{
+			value = UINT64_MAX - 1;
+			make_eventfd();
+			CHECK_EQ(write(end[0], &value, 8), 8);
+			run(waiter->name, "an eventfd", wait_for_it,
+			    take_count);
+			check_wait();
+			close_ends();
+		}
 }
 
 /* ---- connect ------------------------------------------------------------- */

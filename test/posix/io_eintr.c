@@ -17,8 +17,8 @@
 enum {
 	ROUNDS = 25,
 	HOGS = 4,
-	COPIES = 8,	  /* pairs of each kind */
-	LARGEST = 40000,  /* of one transfer; a pipe or small socket has less */
+	COPIES = 8,	 /* pairs of each kind */
+	LARGEST = 40000, /* of one transfer; a pipe or small socket has less */
 	SMALL = 8 << 10,
 	MESSAGE = 2000
 };
@@ -159,7 +159,8 @@ static long take_count(struct pair *p, long n)
 }
 
 /* What is there, be it less: only errors count. */
-static long pieces(struct pair *p, long n, long (*one)(struct pair *, long, long))
+static long pieces(struct pair *p, long n,
+		   long (*one)(struct pair *, long, long))
 {
 	long sum = 0, got;
 
@@ -237,7 +238,8 @@ static long take_all(struct pair *p, long n)
 
 static long take_allmsg(struct pair *p, long n)
 {
-	struct iovec iov[2] = { { p->in, n / 3 }, { p->in + n / 3, n - n / 3 } };
+	struct iovec iov[2] = { { p->in, n / 3 },
+				{ p->in + n / 3, n - n / 3 } };
 	struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
 
 	return recvmsg(p->fd[0], &m, MSG_WAITALL);
@@ -250,7 +252,8 @@ static long take_message(struct pair *p, long n)
 
 static long take_messages(struct pair *p, long n)
 {
-	struct iovec iov[2] = { { p->in, n / 2 }, { p->in + n / 2, n - n / 2 } };
+	struct iovec iov[2] = { { p->in, n / 2 },
+				{ p->in + n / 2, n - n / 2 } };
 	struct mmsghdr m[2] = { 0 };
 	int i;
 

@@ -22,8 +22,16 @@ enum { BYTES = 2000, HUGE_FD = 1000001, ROUNDS = 30 };
 /* ---- Closed while it is waited for --------------------------------------- */
 
 enum { BY_CLOSE, BY_DUP2, BY_DUP3, BY_RANGE, BY_RAW, BY_RAW_DUP2, CLOSINGS };
-enum { IN_READ, IN_READV, IN_RECV, IN_POLL, IN_SELECT, IN_EPOLL, IN_ACCEPT,
-       CALLS };
+enum {
+	IN_READ,
+	IN_READV,
+	IN_RECV,
+	IN_POLL,
+	IN_SELECT,
+	IN_EPOLL,
+	IN_ACCEPT,
+	CALLS
+};
 
 static int end[2], fresh[2], call, left;
 static char got[8];

@@ -147,8 +147,7 @@ static void one_call(void)
 	}
 	CHECK(pipe(end) == 0);
 	CHECK(pipe(side) == 0);
-	ERR(EAGAIN,
-	    splice(end[0], NULL, side[1], NULL, 10, SPLICE_F_NONBLOCK));
+	ERR(EAGAIN, splice(end[0], NULL, side[1], NULL, 10, SPLICE_F_NONBLOCK));
 	ERR(EAGAIN, tee(end[0], side[1], 10, SPLICE_F_NONBLOCK));
 	CHECK_EQ(preadv2(end[0], &iov, 1, -1, RWF_NOWAIT), -1);
 	CHECK(errno == EAGAIN || errno == EOPNOTSUPP);

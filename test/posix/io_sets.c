@@ -64,9 +64,8 @@ static void *polls_many(void *arg)
 	STORE(woken, 1);
 	for (i = 0; i < MANY; i++)
 		CHECK_EQ(many[i].revents,
-			 many[i].fd == ready && many[i].events & POLLIN
-				 ? POLLIN
-				 : 0);
+			 many[i].fd == ready && many[i].events & POLLIN ? POLLIN
+									: 0);
 	return arg;
 }
 
@@ -97,8 +96,8 @@ static void poll_many(void)
 		if (ready < 0)
 			continue;
 		for (i = expected = 0; i < MANY; i++)
-			expected += many[i].fd == ready &&
-				    many[i].events & POLLIN;
+			expected +=
+				many[i].fd == ready && many[i].events & POLLIN;
 		begin(polls_many, NULL);
 		feed(ready);
 		join(thread);

@@ -188,8 +188,7 @@ static long in_recvmmsg(void)
 	struct iovec iov = { c, 8 };
 	struct mmsghdr m = { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } };
 
-	return recvmmsg(end[0], &m, 1, 0, NULL) == 1 ? (long)m.msg_len
-						      : -errno;
+	return recvmmsg(end[0], &m, 1, 0, NULL) == 1 ? (long)m.msg_len : -errno;
 }
 
 static long took(int fd)

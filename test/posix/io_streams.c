@@ -13,9 +13,9 @@
 enum {
 	MEGA = 1 << 20,
 	SMALL = 16 << 10,
-	PIECES = 300,	/* of one writev */
-	WRITERS = 16,	/* to one pipe */
-	LINES = 40	/* each */
+	PIECES = 300, /* of one writev */
+	WRITERS = 16, /* to one pipe */
+	LINES = 40    /* each */
 };
 
 static int end[2];
@@ -76,8 +76,8 @@ static void *writes_much(void *arg)
 	case 1:
 		CHECK_EQ(writev(end[1], iov, PIECES), MEGA);
 		/* The caller's own, and not to be written to. */
-		CHECK(iov[PIECES - 1].iov_base == big + at -
-						  iov[PIECES - 1].iov_len);
+		CHECK(iov[PIECES - 1].iov_base ==
+		      big + at - iov[PIECES - 1].iov_len);
 		CHECK(iov[0].iov_base == big && iov[1].iov_len == 7919 - 6000);
 		break;
 	case 2:

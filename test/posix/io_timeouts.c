@@ -413,7 +413,8 @@ static void time_is_up(void)
 			/* Not used up. */
 			if (getsockopt(all[i].fd[0], SOL_SOCKET, SO_RCVTIMEO,
 				       &t, &size) == 0)
-				CHECK(t.tv_sec || t.tv_usec >= all[i].ms * 1000);
+				CHECK(t.tv_sec ||
+				      t.tv_usec >= all[i].ms * 1000);
 			CHECK(close(all[i].fd[0]) == 0);
 			if (all[i].fd[1] >= 0)
 				CHECK(close(all[i].fd[1]) == 0);

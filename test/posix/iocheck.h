@@ -49,8 +49,8 @@ static UNUSED long raw(long nr, long a, long b, long c, long d)
  * announces.
  */
 static UNUSED int entered_;
-#define ENTERING()	STORE(entered_, 1)
-#define NOT_ENTERED()	STORE(entered_, 0)
+#define ENTERING()    STORE(entered_, 1)
+#define NOT_ENTERED() STORE(entered_, 0)
 #define ONCE_BLOCKED()                                                         \
 	do {                                                                   \
 		YIELD_UNTIL(LOAD(entered_));                                   \
@@ -69,9 +69,8 @@ static UNUSED void check_composed(const char *buf, long at, long n)
 {
 	for (; n > 0; n--, at++, buf++)
 		if (*buf != (char)(at ^ at >> 8 ^ at >> 16))
-			check_fail(__FILE__, __LINE__,
-				   "byte %ld is %d, not %d", at, *buf,
-				   (char)(at ^ at >> 8 ^ at >> 16));
+			check_fail(__FILE__, __LINE__, "byte %ld is %d, not %d",
+				   at, *buf, (char)(at ^ at >> 8 ^ at >> 16));
 }
 
 /* Reads exactly so much of it, however it comes. */
@@ -149,11 +148,11 @@ static UNUSED int bound(int family, int type, int size)
 	CHECK(fd >= 0);
 	if (size)
 		buffers(fd, size);
-	name.in.sin_addr.s_addr = family == AF_INET ? htonl(INADDR_LOOPBACK)
-						    : 0;
+	name.in.sin_addr.s_addr =
+		family == AF_INET ? htonl(INADDR_LOOPBACK) : 0;
 	CHECK(bind(fd, &name.any,
-		   family == AF_INET ? sizeof(name.in)
-				     : sizeof(sa_family_t)) == 0);
+		   family == AF_INET ? sizeof(name.in) : sizeof(sa_family_t)) ==
+	      0);
 	return fd;
 }
 
