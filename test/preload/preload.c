@@ -54,6 +54,17 @@
 	X(futex, NULL, 30)                                                     \
 	X(getattr_np, NULL, 30)                                                \
 	X(getcpu, "200", 30)                                                   \
+	X(io_blocks, NULL, 60)                                                 \
+	X(io_cancel, NULL, 30)                                                 \
+	X(io_eintr, "10", 90)                                                  \
+	X(io_faults, "2000", 60)                                               \
+	X(io_fds, NULL, 60)                                                    \
+	X(io_flags, NULL, 30)                                                  \
+	X(io_many, "300", 60)                                                  \
+	X(io_sets, NULL, 30)                                                   \
+	X(io_signals, NULL, 60)                                                \
+	X(io_streams, NULL, 60)                                                \
+	X(io_timeouts, NULL, 60)                                               \
 	X(join, NULL, 30)                                                      \
 	X(keys, NULL, 30)                                                      \
 	X(locale_ctype, NULL, 30)                                              \
@@ -324,6 +335,13 @@ PROGRAMS(NATIVE)
 PROGRAMS(ONE)
 PROGRAMS(TWO)
 PROGRAMS(EIGHT)
+SHORT_SLICE(io_blocks, NULL, 60)
+SHORT_SLICE(io_eintr, "10", 90)
+SHORT_SLICE(io_faults, "2000", 60)
+SHORT_SLICE(io_fds, NULL, 60)
+SHORT_SLICE(io_signals, NULL, 60)
+SHORT_SLICE(io_streams, NULL, 60)
+SHORT_SLICE(io_timeouts, NULL, 60)
 SHORT_SLICE(preempt_storm, "200", 60)
 SHORT_SLICE(sig_action, NULL, 60)
 SHORT_SLICE(sig_altstack, "4", 60)
