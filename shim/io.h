@@ -15,6 +15,7 @@
 #define FILE_STREAM 2u /* no regular file: may be tried, may be short */
 #define FILE_POLLR 4u  /* reads cannot be tried: poll first */
 #define FILE_POLLW 8u  /* nor writes */
+#define FILE_LISTENS 16u
 
 struct io {
 	int fd, dir;

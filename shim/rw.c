@@ -9,6 +9,13 @@
 #include <fcntl.h>
 #include <sys/uio.h>
 
+static bool nothing(const struct iovec *iov, int n)
+{
+	while (n > 0 && iov[n - 1].iov_len == 0)
+		n--;
+	return n <= 0;
+}
+
 /* readv or writev without blocking. */
 static ssize_t try(struct io *io, const struct iovec *iov, int n)
 {
@@ -24,7 +31,7 @@ static ssize_t try(struct io *io, const struct iovec *iov, int n)
 		io->hints |= hint;
 		netpollhint(&io->ps, hint);
 	}
-	if (!ioready(io))
+	if (!ioready(io) && !nothing(iov, n))
 		return -1;
 	return reads ? BLOCKING(REAL(readv)(io->fd, iov, n)) :
 		       BLOCKING(REAL(writev)(io->fd, iov, n));
@@ -175,36 +182,46 @@ AT2(pwritev64v2, writes)
 
 /* ---- from file to file ----------------------------------------------------------------- */
 
-/* A file to read from and one to write to, for a call that is then unlikely to block. */
-static bool bothready(struct io *in, struct io *out, bool nowait)
-{
-	if (nowait)
-		return true;
-	return (in->plain || PARKING(in, ioready(in) - 1, 0) == 0) &&
-	       (out->plain || PARKING(out, ioready(out) - 1, 0) == 0);
-}
-
-#define BETWEEN(infd, outfd, nowait, call)                                     \
-	({                                                                     \
-		struct io in_, out_;                                           \
-		ssize_t r_ = -1;                                               \
-                                                                               \
-		iobegin(&in_, infd, NETPOLL_READ);                             \
-		iobegin(&out_, outfd, NETPOLL_WRITE);                          \
-		if (bothready(&in_, &out_, nowait))                            \
-			r_ = BLOCKING(call);                                   \
-		ioend(&out_, r_);                                              \
-		ioend(&in_, r_);                                               \
-	})
-
 EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
 	NATIVELY(sendfile, out, in, off, n);
+	struct io from, to;
+	ssize_t r = -1;
+
 	if (!ong())
 		return REAL(sendfile)(out, in, off, n);
-	return BETWEEN(in, out, false, REAL(sendfile)(out, in, off, n));
+	iobegin(&from, in, NETPOLL_READ);
+	iobegin(&to, out, NETPOLL_WRITE);
+	/* what it reads from is always ready, or an error */
+	if (!from.plain || to.plain || PARKING(&to, ioready(&to) - 1, 0) == 0)
+		r = BLOCKING(REAL(sendfile)(out, in, off, n));
+	return ioend(&to, r);
 }
 ALIAS_OF(sendfile64, sendfile);
+
+/* splice and tee: SPLICE_F_NONBLOCK goes for pipes, and one of the two is one. Which
+ * file it was that said EAGAIN is not told, so wait for both. */
+#define MOVING(in, out, flags, call)                                           \
+	({                                                                     \
+		struct io from_, to_;                                          \
+		int given_ = (int)(flags);                                     \
+		ssize_t r_;                                                    \
+                                                                               \
+		iobegin(&from_, in, NETPOLL_READ);                             \
+		iobegin(&to_, out, NETPOLL_WRITE);                             \
+		flags |= SPLICE_F_NONBLOCK;                                    \
+		r_ = BLOCKING(call);                                           \
+		if (r_ < 0 && errno == EAGAIN &&                               \
+		    !(given_ & SPLICE_F_NONBLOCK) &&                           \
+		    (from_.plain ||                                            \
+		     PARKING(&from_, ioready(&from_) - 1, 0) == 0) &&          \
+		    (to_.plain || PARKING(&to_, ioready(&to_) - 1, 0) == 0)) { \
+			flags = (unsigned)given_;                              \
+			r_ = BLOCKING(call);                                   \
+		}                                                              \
+		ioend(&to_, r_);                                               \
+		ioend(&from_, r_);                                             \
+	})
 
 EXPORT ssize_t splice(int in, off64_t *inoff, int out, off64_t *outoff,
 		      size_t n, unsigned flags)
@@ -212,8 +229,8 @@ EXPORT ssize_t splice(int in, off64_t *inoff, int out, off64_t *outoff,
 	NATIVELY(splice, in, inoff, out, outoff, n, flags);
 	if (!ong())
 		return REAL(splice)(in, inoff, out, outoff, n, flags);
-	return BETWEEN(in, out, flags & SPLICE_F_NONBLOCK,
-		       REAL(splice)(in, inoff, out, outoff, n, flags));
+	return MOVING(in, out, flags,
+		      REAL(splice)(in, inoff, out, outoff, n, flags));
 }
 
 EXPORT ssize_t tee(int in, int out, size_t n, unsigned flags)
@@ -221,6 +238,5 @@ EXPORT ssize_t tee(int in, int out, size_t n, unsigned flags)
 	NATIVELY(tee, in, out, n, flags);
 	if (!ong())
 		return REAL(tee)(in, out, n, flags);
-	return BETWEEN(in, out, flags & SPLICE_F_NONBLOCK,
-		       REAL(tee)(in, out, n, flags));
+	return MOVING(in, out, flags, REAL(tee)(in, out, n, flags));
 }

@@ -278,6 +278,17 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 
 /* ---- connections ---------------------------------------------------------------------- */
 
+static bool listens(struct io *io)
+{
+	int on = 0;
+	socklen_t len = sizeof(on);
+
+	if (getsockopt(io->fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) || !on)
+		return false;
+	netpollhint(&io->ps, FILE_LISTENS);
+	return true;
+}
+
 EXPORT int accept4(int fd, struct sockaddr *restrict addr,
 		   socklen_t *restrict len, int flags)
 {
@@ -288,6 +299,8 @@ EXPORT int accept4(int fd, struct sockaddr *restrict addr,
 	if (!ong())
 		return REAL(accept4)(fd, addr, len, flags);
 	iobeginsocket(&io, fd, NETPOLL_READ);
+	if (!io.plain && !(io.hints & FILE_LISTENS) && !listens(&io))
+		io.plain = true; /* an error, at once */
 	r = PARKING(&io,
 		    ioready(&io) ? BLOCKING(REAL(accept4)(fd, addr, len, flags)) :
 				   -1,
