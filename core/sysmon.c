@@ -318,6 +318,7 @@ static bool watch(int64_t now)
 	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs); i++) {
 		struct p *pp = load_acquire(&allp[i]);
 		uint32_t tick, calls;
+		struct m *mp;
 
 		if (READ_ONCE(pp->status) != Prunning)
 			continue;
@@ -327,8 +328,9 @@ static bool watch(int64_t now)
 			pp->sysmontick = tick;
 			pp->sysmoncalls = calls;
 			pp->sysmonwhen = now;
-			if (READ_ONCE(pp->m))
-				WRITE_ONCE(READ_ONCE(pp->m)->refused, false);
+			mp = READ_ONCE(pp->m); /* its P may go idle just now */
+			if (mp)
+				WRITE_ONCE(mp->refused, false);
 			continue;
 		}
 		/* it does not sleep, but short calls do not make its slice longer */
