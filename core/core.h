@@ -267,7 +267,8 @@ void gpreemptrefuse(uintptr_t lo, uintptr_t hi, bool always);
 
 /* ---- calls that block in the kernel ---------------------------------------- */
 
-/* Around a call that may block: the P can be taken meanwhile. Not nested. */
+/* Around a call that may block: the P can be taken meanwhile. Not nested: the first
+ * exitsyscall ends it, and a second entersyscall before it does nothing. */
 void entersyscall(void);
 /* The same for one that surely blocks: the P is handed on at once. */
 void entersyscallblock(void);

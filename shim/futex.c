@@ -261,5 +261,7 @@ EXPORT long syscall(long n, ...)
 			return -1;
 		}
 	}
+	if (ong() && blockcall(n, a, &r))
+		return r;
 	return REAL(syscall)(n, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

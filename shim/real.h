@@ -2,21 +2,34 @@
 #ifndef REAL_H
 #define REAL_H
 
+#include <aio.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <mqueue.h>
+#include <netdb.h>
 #include <pthread.h>
-#include <setjmp.h>
+#include <pwd.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdarg.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/sem.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <termios.h>
 #include <threads.h>
 #include <time.h>
 #include <ucontext.h>
@@ -28,6 +41,10 @@ _Noreturn void __longjmp_chk(struct __jmp_buf_tag env[1], int val);
 /* Behind sigpause, in its two meanings. */
 int __sigpause(int sig_or_mask, int is_sig);
 int __xpg_sigpause(int sig);
+
+/* What syslog and vsyslog are under _FORTIFY_SOURCE. */
+void __syslog_chk(int pri, int flag, const char *fmt, ...);
+void __vsyslog_chk(int pri, int flag, const char *fmt, va_list ap);
 
 /* Behind pthread_atfork; libc declares it for itself only. */
 int __register_atfork(void (*prepare)(void), void (*parent)(void),

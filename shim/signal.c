@@ -254,6 +254,7 @@ EXPORT _Noreturn void siglongjmp(sigjmp_buf env, int val)
 {
 	if (env->__mask_was_saved)
 		willrestore((sigset_t *)(void *)&env->__saved_mask);
+	callleave();
 	REAL(siglongjmp)(env, val);
 	__builtin_unreachable();
 }
@@ -272,6 +273,7 @@ EXPORT _Noreturn void __longjmp_chk(struct __jmp_buf_tag env[1], int val)
 {
 	if (env->__mask_was_saved)
 		willrestore((sigset_t *)(void *)&env->__saved_mask);
+	callleave();
 	/* libc's allows any jump off an alternate stack, if the kernel says so */
 	if (ong() && onaltstack())
 		REAL(siglongjmp)(env, val);
@@ -327,6 +329,7 @@ EXPORT int setcontext(const ucontext_t *uc)
 	NATIVELY(setcontext, uc);
 	if (ours())
 		watchlink(uc);
+	callleave();
 	willrestore(&uc->uc_sigmask);
 	return REAL(setcontext)(uc);
 }
@@ -338,6 +341,7 @@ EXPORT int swapcontext(ucontext_t *old, const ucontext_t *uc)
 	NATIVELY(swapcontext, old, uc);
 	uint64_t was;
 
+	callleave();
 	if (ours()) {
 		watchlink(uc);
 		if (maskof(&uc->uc_sigmask) != ggetsigmask())
@@ -348,7 +352,7 @@ EXPORT int swapcontext(ucontext_t *old, const ucontext_t *uc)
 
 /* ---- sending ------------------------------------------------------------------------- */
 
-static int send(struct thread *t, int sig, siginfo_t *si)
+static int sendg(struct thread *t, int sig, siginfo_t *si)
 {
 	if (sig < 0 || sig > 64 || sig == 32 || sig == 33)
 		return EINVAL;
@@ -369,7 +373,7 @@ EXPORT int pthread_kill(pthread_t pt, int sig)
 
 	if (!schedstarted || !threadof(pt)->gp)
 		return REAL(pthread_kill)(pt, sig);
-	return send(threadof(pt), sig, &si);
+	return sendg(threadof(pt), sig, &si);
 }
 
 EXPORT int pthread_sigqueue(pthread_t pt, int sig, const union sigval value)
@@ -382,7 +386,7 @@ EXPORT int pthread_sigqueue(pthread_t pt, int sig, const union sigval value)
 	if (threadof(pt)->state == EXITED)
 		return ESRCH; /* libc's looks for the kernel thread here */
 	si.si_value = value;
-	return send(threadof(pt), sig, &si);
+	return sendg(threadof(pt), sig, &si);
 }
 
 /* libc's goes to the kernel thread: blocked, it would stay with that when we leave. */
@@ -437,7 +441,7 @@ int tgkillg(int tgid, int tid, int sig)
 		return EINVAL;
 	if (!t || tgid != getpid())
 		return ESRCH;
-	return send(t, sig, &si);
+	return sendg(t, sig, &si);
 }
 
 EXPORT int tgkill(pid_t tgid, pid_t tid, int sig)
@@ -527,15 +531,14 @@ EXPORT int sigwait(const sigset_t *set, int *sig)
 		uint32_t handled_ = gsighandled();                             \
 		uint64_t was_;                                                 \
 		int r_, e_;                                                    \
+		DECLARED;                                                      \
                                                                                \
-		entersyscall();                                                \
 		do {                                                           \
 			gsigmaskcall(maskof(set), &was_);                      \
 			r_ = call;                                             \
 			e_ = errno;                                            \
 			gsigmask(SIG_SETMASK, &was_, NULL);                    \
 		} while (r_ < 0 && e_ == EINTR && gsighandled() == handled_);  \
-		exitsyscall();                                                 \
 		errno = e_;                                                    \
 		r_;                                                            \
 	})

@@ -31,6 +31,7 @@
 	X(backtrace, NULL, 30)                                                 \
 	X(backtrace_cxx, NULL, 30)                                             \
 	X(barrier, NULL, 30)                                                   \
+	X(blocks, NULL, 30)                                                    \
 	X(c11, NULL, 30)                                                       \
 	X(cond, NULL, 30)                                                      \
 	X(cond_pshared, NULL, 30)                                              \
