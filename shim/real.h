@@ -34,6 +34,7 @@
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
+#include <wchar.h>
 
 /* What longjmp is under _FORTIFY_SOURCE; bits/setjmp2.h has it for that case. */
 _Noreturn void __longjmp_chk(struct __jmp_buf_tag env[1], int val);
@@ -45,6 +46,28 @@ int __xpg_sigpause(int sig);
 /* What syslog and vsyslog are under _FORTIFY_SOURCE. */
 void __syslog_chk(int pri, int flag, const char *fmt, ...);
 void __vsyslog_chk(int pri, int flag, const char *fmt, va_list ap);
+
+/* And streams. The first two are getc and putc of old; the next two are called by
+ * getc_unlocked and putc_unlocked, which are macros, where the buffer ends. */
+int _IO_getc(FILE *f);
+int _IO_putc(int c, FILE *f);
+int __uflow(FILE *f);
+int __overflow(FILE *f, int c);
+char *__fgets_chk(char *s, size_t size, int n, FILE *f);
+char *__fgets_unlocked_chk(char *s, size_t size, int n, FILE *f);
+size_t __fread_chk(void *p, size_t room, size_t size, size_t n, FILE *f);
+size_t __fread_unlocked_chk(void *p, size_t room, size_t size, size_t n, FILE *f);
+int __vfprintf_chk(FILE *f, int flag, const char *fmt, va_list ap);
+int __vprintf_chk(int flag, const char *fmt, va_list ap);
+int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap);
+int __fprintf_chk(FILE *f, int flag, const char *fmt, ...);
+int __printf_chk(int flag, const char *fmt, ...);
+int __dprintf_chk(int fd, int flag, const char *fmt, ...);
+int __vfscanf(FILE *f, const char *fmt, va_list ap);
+int __isoc99_vfscanf(FILE *f, const char *fmt, va_list ap);
+int __isoc99_vscanf(const char *fmt, va_list ap);
+int __isoc99_fscanf(FILE *f, const char *fmt, ...);
+int __isoc99_scanf(const char *fmt, ...);
 
 /* Behind pthread_atfork; libc declares it for itself only. */
 int __register_atfork(void (*prepare)(void), void (*parent)(void),

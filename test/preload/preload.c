@@ -36,6 +36,7 @@
 	X(cond, NULL, 30)                                                      \
 	X(cond_pshared, NULL, 30)                                              \
 	X(cond_requeue_timeout, "0.5", 30)                                     \
+	X(cookies, NULL, 30)                                                   \
 	X(coroutines, "4", 60)                                                 \
 	X(cpuclock, NULL, 30)                                                  \
 	X(create, NULL, 30)                                                    \
