@@ -47,12 +47,12 @@ void exitsyscall(void)
 	mp = lockm(gp);
 	settlep(mp);
 	if (unlikely(!mp->p))
-		acquirem_slow(mp); /* an idle one? */
-	if (unlikely(!mp->p)) {
+		acquirem_slow(mp); /* an idle one? or without, from here on? */
+	if (mp->p) {
+		WRITE_ONCE(mp->p->syscalltick, mp->p->syscalltick + 1);
+	} else if (!gp->foreign) {
 		sigtake(gp);
-		releasem(gowaitp(mp));
-		return;
+		mp = gowaitp(mp);
 	}
-	WRITE_ONCE(mp->p->syscalltick, mp->p->syscalltick + 1);
 	releasem(mp);
 }

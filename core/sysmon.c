@@ -10,7 +10,8 @@
  *
  * The net, for what interposition cannot see, in this order:
  *	1. an M that sleeps unseen loses its P and stays where it is;
- *	2. a G to which that happens thrice in 100 ms becomes native (pless.c);
+ *	2. a G to which that happens thrice in 100 ms, or that loses its P in declared
+ *	   calls as often, becomes native (pless.c);
  *	3. past UNSEEN_MAX such Ms, or when no other M can be made, those longest in
  *	   an untimed futex wait are freed:
  *	   the kernel restarts that wait when the G runs again, and no other;
