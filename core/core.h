@@ -321,8 +321,9 @@ void netpollmove(int fd);
 
 /* ---- calls that block in the kernel ---------------------------------------- */
 
-/* Around a call that may block: the P can be taken meanwhile. Not nested: false says
- * that there was no P to leave, and then exitsyscall may be left out. */
+/* Around a call that may block: the P can be taken meanwhile. Not nested: the first
+ * exitsyscall ends it, and a second entersyscall before it does nothing. False: there was
+ * no P to leave, and then exitsyscall may be left out. */
 bool entersyscall(void);
 /* The same for one that surely blocks: the P is handed on at once. */
 void entersyscallblock(void);
@@ -331,7 +332,8 @@ bool gforeign(void);
 /* As entersyscallblock, if the caller is alone on its P and not too many wait so: for
  * a wait that costs least in place. False: nothing was done. */
 bool entersyscallwait(void);
-void exitsyscallwait(void);
+/* That wait is over; exitsyscall follows. */
+void leavesyscallwait(void);
 void exitsyscall(void);
 
 #endif

@@ -41,7 +41,7 @@ void acquirep(struct m *mp, struct p *pp)
 	mp->p = pp;
 	WRITE_ONCE(pp->m, mp);
 	pp->readied = NULL;
-	WRITE_ONCE(pp->syscalltick, pp->syscalltick + 1); /* a new slice */
+	WRITE_ONCE(pp->switchtick, pp->switchtick + 1); /* a new slice */
 	store_release(&mp->pstate, PS_HELD); /* pairs with retake's CAS */
 }
 

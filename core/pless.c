@@ -118,9 +118,10 @@ void gounwire(void)
 
 /* ---- native Gs ---------------------------------------------------------------------- */
 
-/* A G whose M keeps blocking where we do not see it (libgomp's barriers) costs a retake
- * each time, and one that cannot be preempted holds up the others: it becomes a
- * kernel thread, until it has parked so often without. */
+/* A G whose M keeps blocking costs a retake each time, and the others the time until
+ * sysmon comes by, whether the call was declared or out of our sight (libgomp's
+ * barriers); one that cannot be preempted holds them up, too. It becomes a kernel
+ * thread, until it has parked so often without. */
 #define UNSEEN 3
 #define UNSEEN_TIME 100000000l
 #define CLEANPARKS 1000
@@ -131,7 +132,7 @@ cold void takenback(struct m *mp)
 	struct g *gp = curg();
 	int64_t now;
 
-	if (mp->takenwhy == TAKEN_DECLARED || gp == mp->g0)
+	if (gp == mp->g0)
 		return;
 	if (mp->takenwhy == TAKEN_UNSEEN)
 		xadd(&sched.ntaken, -1);

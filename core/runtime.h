@@ -209,8 +209,9 @@ struct p {
 	struct m *m;		/* who holds it; sysmon reads */
 
 	/* sysmon only */
-	uint32_t sysmontick;
-	int64_t sysmonwhen;
+	uint32_t sysmontick;	/* schedtick + switchtick, */
+	uint32_t sysmoncalls;	/* syscalltick at the last look */
+	int64_t sysmonwhen;	/* since when the same G runs */
 
 	/* guarded by timerlock; ntimers and when0 read by anybody as hints */
 	struct mutex timerlock cacheline;

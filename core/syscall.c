@@ -60,10 +60,9 @@ bool entersyscallwait(void)
 	return in;
 }
 
-void exitsyscallwait(void)
+void leavesyscallwait(void)
 {
 	xadd(&sched.ninplace, -1);
-	exitsyscall();
 }
 
 void exitsyscall(void)
@@ -76,12 +75,12 @@ void exitsyscall(void)
 	mp = lockm(gp);
 	settlep(mp);
 	if (unlikely(!mp->p))
-		acquirem_slow(mp); /* an idle one? */
-	if (unlikely(!mp->p)) {
+		acquirem_slow(mp); /* an idle one? or without, from here on? */
+	if (mp->p) {
+		WRITE_ONCE(mp->p->syscalltick, mp->p->syscalltick + 1);
+	} else if (!gp->foreign) {
 		sigtake(gp);
-		releasem(gowaitp(mp));
-		return;
+		mp = gowaitp(mp);
 	}
-	WRITE_ONCE(mp->p->syscalltick, mp->p->syscalltick + 1);
 	releasem(mp);
 }

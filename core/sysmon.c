@@ -10,7 +10,8 @@
  *
  * The net, for what interposition cannot see, in this order:
  *	1. an M that sleeps unseen loses its P and stays where it is;
- *	2. a G to which that happens thrice in 100 ms becomes native (pless.c);
+ *	2. a G to which that happens thrice in 100 ms, or that loses its P in declared
+ *	   calls as often, becomes native (pless.c);
  *	3. past UNSEEN_MAX such Ms, or when no other M can be made, those longest in
  *	   an untimed futex wait are freed:
  *	   the kernel restarts that wait when the G runs again, and no other;
@@ -285,16 +286,20 @@ static bool preemptone(struct p *pp, int64_t ran, int64_t slice)
 	return true;
 }
 
+/* How long a G may go on with pp, 0: for ever. One that has just woken shall not queue
+ * behind one that computes. */
+static int64_t sliceof(struct p *pp, const struct demand *d)
+{
+	return d->slice > MS && READ_ONCE(pp->runnext) ? MS : d->slice;
+}
+
 /* pp does not tick and is wanted: take it, or ask for it. True: something was done. */
 static bool want(struct p *pp, int64_t now, const struct demand *d)
 {
-	int64_t ran = now - pp->sysmonwhen, slice = d->slice;
+	int64_t ran = now - pp->sysmonwhen, slice = sliceof(pp, d);
 	struct p *old = retake(pp, TAKEN_UNSEEN);
 	struct m *mp = READ_ONCE(pp->m);
 
-	/* one that has just woken shall not queue behind one that computes */
-	if (slice > MS && READ_ONCE(pp->runnext))
-		slice = MS;
 	if (!old && slice && ran > slice) {
 		if (mp && mp->prockind == PROC_NONE && ran > 10 * MS)
 			old = retake(pp, TAKEN_STW); /* no /proc: assume it */
@@ -316,18 +321,27 @@ static bool watch(int64_t now)
 
 	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs); i++) {
 		struct p *pp = load_acquire(&allp[i]);
-		uint32_t tick;
+		uint32_t tick, calls;
+		struct m *mp;
 
 		if (READ_ONCE(pp->status) != Prunning)
 			continue;
-		tick = READ_ONCE(pp->schedtick) + READ_ONCE(pp->switchtick) +
-		       READ_ONCE(pp->syscalltick);
+		tick = READ_ONCE(pp->schedtick) + READ_ONCE(pp->switchtick);
+		calls = READ_ONCE(pp->syscalltick);
 		if (tick != pp->sysmontick) {
 			pp->sysmontick = tick;
+			pp->sysmoncalls = calls;
 			pp->sysmonwhen = now;
-			if (READ_ONCE(pp->m))
-				WRITE_ONCE(READ_ONCE(pp->m)->refused, false);
+			mp = READ_ONCE(pp->m); /* its P may go idle just now */
+			if (mp)
+				WRITE_ONCE(mp->refused, false);
 			continue;
+		}
+		/* it does not sleep, but short calls do not make its slice longer */
+		if (calls != pp->sysmoncalls) {
+			pp->sysmoncalls = calls;
+			if (!d.slice || now - pp->sysmonwhen <= sliceof(pp, &d))
+				continue;
 		}
 		if ((d.sleeper || d.slice) && want(pp, now, &d)) {
 			d = demand(now);

@@ -166,6 +166,33 @@ static long kernel(long *a)
 	return r < 0 ? -errno : r;
 }
 
+/* One that is the kernel's, and waits there. */
+static long kernelwait(long *a)
+{
+	bool relative = (a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT;
+	struct countdown c = { .asked = (const struct timespec *)a[3] };
+
+	return BLOCKING(({
+		if (relative)
+			a[3] = (long)countdown(&c);
+		REAL(syscall)(SYS_futex, a[0], a[1], a[2], a[3], a[4], a[5]);
+	}));
+}
+
+static bool waits(long op)
+{
+	switch (op & FUTEX_CMD_MASK) {
+	case FUTEX_WAIT:
+	case FUTEX_WAIT_BITSET:
+	case FUTEX_WAIT_REQUEUE_PI:
+	case FUTEX_LOCK_PI:
+	case FUTEX_LOCK_PI2:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Wake n of ours, then, for those missing, the kernel's. */
 static long wake(long *a, uint32_t mask)
 {
@@ -190,6 +217,78 @@ static long requeue(long *a, bool cmp)
 				cmp ? equal : NULL, &c);
 
 	return r;
+}
+
+/* n bits of word from there on, with their sign. */
+static int32_t field(uint32_t word, int from, int n)
+{
+	return (int32_t)(word << (32 - from - n)) >> (32 - n);
+}
+
+static int64_t changed(uint32_t *word, uint32_t op, uint32_t arg)
+{
+	switch (op) {
+	case FUTEX_OP_SET:
+		return __atomic_exchange_n(word, arg, __ATOMIC_SEQ_CST);
+	case FUTEX_OP_ADD:
+		return __atomic_fetch_add(word, arg, __ATOMIC_SEQ_CST);
+	case FUTEX_OP_OR:
+		return __atomic_fetch_or(word, arg, __ATOMIC_SEQ_CST);
+	case FUTEX_OP_ANDN:
+		return __atomic_fetch_and(word, ~arg, __ATOMIC_SEQ_CST);
+	case FUTEX_OP_XOR:
+		return __atomic_fetch_xor(word, arg, __ATOMIC_SEQ_CST);
+	default:
+		return -ENOSYS;
+	}
+}
+
+static int holds(int32_t was, uint32_t cmp, int32_t arg)
+{
+	switch (cmp) {
+	case FUTEX_OP_CMP_EQ:
+		return was == arg;
+	case FUTEX_OP_CMP_NE:
+		return was != arg;
+	case FUTEX_OP_CMP_LT:
+		return was < arg;
+	case FUTEX_OP_CMP_LE:
+		return was <= arg;
+	case FUTEX_OP_CMP_GT:
+		return was > arg;
+	case FUTEX_OP_CMP_GE:
+		return was >= arg;
+	default:
+		return -ENOSYS;
+	}
+}
+
+/* Change the second word, wake at the first, and at the second if what it was compares.
+ * In that order and no lock around: who begins to wait in between queues behind those
+ * that this is for. */
+static long wakeop(long *a)
+{
+	uint32_t what = (uint32_t)a[5], op = what >> 28;
+	uint32_t arg = (uint32_t)field(what, 12, 12);
+	long second[6] = { a[4], a[1], a[3] }, n, more;
+	int64_t was;
+	int both;
+
+	if (op & FUTEX_OP_OPARG_SHIFT)
+		arg = 1u << (arg & 31);
+	was = changed((uint32_t *)a[4], op & ~(uint32_t)FUTEX_OP_OPARG_SHIFT,
+		      arg);
+	if (was < 0)
+		return was;
+	both = holds((int32_t)was, what >> 24 & 15, field(what, 0, 12));
+	if (both < 0)
+		return both;
+	a[1] = second[1] = FUTEX_WAKE | (a[1] & FUTEX_PRIVATE_FLAG);
+	n = wake(a, 0);
+	if (n < 0 || !both)
+		return n;
+	more = wake(second, 0);
+	return more < 0 ? more : n + more;
 }
 
 /* A futex call on a word that is ours. -ENOSYS: not one of those. */
@@ -223,6 +322,10 @@ static long ourfutex(long *a)
 		if ((int)a[2] < 0 || (int)a[3] < 0)
 			return -EINVAL;
 		return requeue(a, op == FUTEX_CMP_REQUEUE);
+	case FUTEX_WAKE_OP:
+		if ((uintptr_t)word % 4 || a[4] % 4)
+			return -EINVAL;
+		return wakeop(a);
 	default:
 		return -ENOSYS;
 	}
@@ -260,6 +363,12 @@ EXPORT long syscall(long n, ...)
 			errno = (int)-r;
 			return -1;
 		}
+	}
+	if (ong()) {
+		if (n == SYS_futex && waits(a[1]))
+			return kernelwait(a);
+		if (n != SYS_futex && blockcall(n, a, &r))
+			return r;
 	}
 	return REAL(syscall)(n, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

@@ -40,6 +40,19 @@ ssize_t ioend(struct io *io, ssize_t r);
 /* poll(2) says that a call of io's direction would not block; else errno is EAGAIN. */
 bool ioready(const struct io *io);
 
+/* A call that does not wait: even that is interrupted where it has nothing to tell. */
+#define GLANCE(call)                                                           \
+	({                                                                     \
+		uint32_t handled_ = gsighandled();                             \
+		__typeof__(call) r_;                                           \
+                                                                               \
+		do                                                             \
+			r_ = call;                                             \
+		while (r_ < 0 && errno == EINTR &&                             \
+		       gsighandled() == handled_);                             \
+		r_;                                                            \
+	})
+
 /* Make `try` until it does not say EAGAIN, parking in between; `real` where that is not
  * possible. */
 #define PARKING(io, try, real)                                                 \

@@ -25,6 +25,9 @@
                                                                                \
 		if (!(can) || (place_ = entersyscallwait()) ||                 \
 		    ((r_ = park) < 0 && errno == ENOSYS)) {                    \
+			bool outer_ = self.incall;                             \
+                                                                               \
+			self.incall = true;                                    \
 			if (!place_)                                           \
 				entersyscall();                                \
 			do {                                                   \
@@ -36,29 +39,9 @@
 			} while (r_ < 0 && errno == EINTR &&                   \
 				 gsighandled() == handled_);                   \
 			if (place_)                                            \
-				exitsyscallwait();                             \
-			else                                                   \
-				exitsyscall();                                 \
+				leavesyscallwait();                            \
+			callend(&outer_);                                      \
 		}                                                              \
-		r_;                                                            \
-	})
-
-/* The same with a signal mask for as long, which the kernel sets itself. */
-#define MASKED(set, call)                                                      \
-	({                                                                     \
-		uint32_t handled_ = gsighandled();                             \
-		uint64_t was_;                                                 \
-		int r_, e_;                                                    \
-                                                                               \
-		entersyscall();                                                \
-		do {                                                           \
-			gsigmaskcall(maskof(set), &was_);                      \
-			r_ = call;                                             \
-			e_ = errno;                                            \
-			gsigmask(SIG_SETMASK, &was_, NULL);                    \
-		} while (r_ < 0 && e_ == EINTR && gsighandled() == handled_);  \
-		exitsyscall();                                                 \
-		errno = e_;                                                    \
 		r_;                                                            \
 	})
 
@@ -81,12 +64,6 @@
 		}                                                              \
 		r_;                                                            \
 	})
-
-/* Core does signals here; false in the child of a vfork, too. */
-static bool ours(void)
-{
-	return sigstarted && !self.vforked;
-}
 
 /* For epoll_wait: at least that long. */
 static int msof(const struct timespec *ts)
@@ -143,7 +120,7 @@ static bool pollnow(void *arg)
 {
 	struct pollcall *c = arg;
 
-	c->r = REAL(poll)(c->fds, c->n, 0);
+	c->r = GLANCE(REAL(poll)(c->fds, c->n, 0));
 	return c->r != 0;
 }
 
@@ -173,7 +150,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int ms)
 		return REAL(poll)(fds, n, ms);
 	cancelpoint();
 	handled = gsighandled();
-	r = REAL(poll)(fds, n, 0);
+	r = GLANCE(REAL(poll)(fds, n, 0));
 	if (r || ms == 0)
 		return r;
 	deadline = msdeadline(ms);
@@ -198,7 +175,7 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 	int64_t deadline;
 
 	if (!parks() || n > NODES || badtime(timeout)) {
-		if (!set || !ours())
+		if (!set || !ownsignals())
 			return HANDOFF(REAL(ppoll)(fds, n, timeout, set));
 		return MASKED(set, REAL(ppoll)(fds, n, timeout, set));
 	}
@@ -241,7 +218,7 @@ static bool selectnow(void *arg)
 		if (set[i])
 			setcopy(c->out[i], c->in[i], c->n);
 	}
-	c->r = REAL(select)(c->n, set[0], set[1], set[2], &zero);
+	c->r = GLANCE(REAL(select)(c->n, set[0], set[1], set[2], &zero));
 	for (int i = 0; i < 3; i++)
 		if (set[i] && c->r > 0)
 			setcopy(c->set[i], c->out[i], c->n);
@@ -337,7 +314,7 @@ EXPORT int pselect(int n, fd_set *restrict r, fd_set *restrict w,
 		if (got >= 0 || errno != ENOSYS)
 			return got;
 	}
-	if (!set || !ours())
+	if (!set || !ownsignals())
 		return HANDOFF(REAL(pselect)(n, r, w, x, timeout, set));
 	return MASKED(set, REAL(pselect)(n, r, w, x, timeout, set));
 }
@@ -353,7 +330,7 @@ static bool epollnow(void *arg)
 {
 	struct epollcall *c = arg;
 
-	c->r = REAL(epoll_wait)(c->fd, c->ev, c->n, 0);
+	c->r = GLANCE(REAL(epoll_wait)(c->fd, c->ev, c->n, 0));
 	return c->r != 0;
 }
 
@@ -367,7 +344,7 @@ static int epolls(int fd, struct epoll_event *ev, int n, int64_t deadline)
 
 	for (;;) {
 		netpollbegin(fd, NETPOLL_READ, &ps);
-		r = REAL(epoll_wait)(fd, ev, n, 0);
+		r = GLANCE(REAL(epoll_wait)(fd, ev, n, 0));
 		if (r != 0)
 			break;
 		r = netpollwait(fd, NETPOLL_READ, &ps, deadline);
@@ -404,7 +381,7 @@ EXPORT int epoll_wait(int fd, struct epoll_event *ev, int n, int ms)
 	if (!ong())
 		return REAL(epoll_wait)(fd, ev, n, ms);
 	cancelpoint();
-	r = REAL(epoll_wait)(fd, ev, n, 0);
+	r = GLANCE(REAL(epoll_wait)(fd, ev, n, 0));
 	if (r || ms == 0)
 		return r;
 	deadline = msdeadline(ms);
@@ -422,7 +399,7 @@ EXPORT int epoll_pwait(int fd, struct epoll_event *ev, int n, int ms,
 	if (!set)
 		return epoll_wait(fd, ev, n, ms);
 	if (!parks()) {
-		if (!ours())
+		if (!ownsignals())
 			return HANDOFF(REAL(epoll_pwait)(fd, ev, n, ms, set));
 		return MASKED(set, REAL(epoll_pwait)(fd, ev, n, ms, set));
 	}
@@ -438,7 +415,7 @@ EXPORT int epoll_pwait2(int fd, struct epoll_event *ev, int n,
 	int64_t deadline;
 
 	if (!parks() || badtime(timeout)) {
-		if (!set || !ours())
+		if (!set || !ownsignals())
 			return HANDOFF(
 				REAL(epoll_pwait2)(fd, ev, n, timeout, set));
 		return MASKED(set, REAL(epoll_pwait2)(fd, ev, n, timeout, set));

@@ -98,7 +98,7 @@ static bool markwriter(void *arg)
 
 #define GRANTED 1
 
-static int wait(struct rwlock_ *rw, bool write, int64_t deadline)
+static int rwwait(struct rwlock_ *rw, bool write, int64_t deadline)
 {
 	struct semawait w = { .addr = (uintptr_t)rw,
 			      .mask = write ? MASK_W : MASK_R,
@@ -179,7 +179,7 @@ static int readlock(struct rwlock_ *rw, int64_t deadline)
 		return r;
 	if ((rw->state & WRITER) && rw->owner == threadid())
 		return -EDEADLK;
-	return wait(rw, false, deadline);
+	return rwwait(rw, false, deadline);
 }
 
 static int writelock(struct rwlock_ *rw, int64_t deadline)
@@ -190,7 +190,7 @@ static int writelock(struct rwlock_ *rw, int64_t deadline)
 		return 0;
 	if ((rw->state & WRITER) && rw->owner == threadid())
 		return -EDEADLK;
-	r = wait(rw, true, deadline);
+	r = rwwait(rw, true, deadline);
 	if (r)
 		semapick((uintptr_t)rw, giveup, rw);
 	return r;

@@ -2,26 +2,38 @@
 #ifndef REAL_H
 #define REAL_H
 
+#include <aio.h>
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <mqueue.h>
+#include <netdb.h>
 #include <pthread.h>
-#include <setjmp.h>
+#include <pwd.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdarg.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/sem.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <termios.h>
 #include <threads.h>
 #include <time.h>
 #include <ucontext.h>
-#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
@@ -30,6 +42,7 @@
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include <wchar.h>
 
 /* What longjmp is under _FORTIFY_SOURCE; bits/setjmp2.h has it for that case. */
 _Noreturn void __longjmp_chk(struct __jmp_buf_tag env[1], int val);
@@ -51,6 +64,32 @@ int __openat_2(int dir, const char *path, int flags);
 /* Behind sigpause, in its two meanings. */
 int __sigpause(int sig_or_mask, int is_sig);
 int __xpg_sigpause(int sig);
+
+/* What syslog and vsyslog are under _FORTIFY_SOURCE. */
+void __syslog_chk(int pri, int flag, const char *fmt, ...);
+void __vsyslog_chk(int pri, int flag, const char *fmt, va_list ap);
+
+/* And streams. The first two are getc and putc of old; the next two are called by
+ * getc_unlocked and putc_unlocked, which are macros, where the buffer ends. */
+int _IO_getc(FILE *f);
+int _IO_putc(int c, FILE *f);
+int __uflow(FILE *f);
+int __overflow(FILE *f, int c);
+char *__fgets_chk(char *s, size_t size, int n, FILE *f);
+char *__fgets_unlocked_chk(char *s, size_t size, int n, FILE *f);
+size_t __fread_chk(void *p, size_t room, size_t size, size_t n, FILE *f);
+size_t __fread_unlocked_chk(void *p, size_t room, size_t size, size_t n, FILE *f);
+int __vfprintf_chk(FILE *f, int flag, const char *fmt, va_list ap);
+int __vprintf_chk(int flag, const char *fmt, va_list ap);
+int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap);
+int __fprintf_chk(FILE *f, int flag, const char *fmt, ...);
+int __printf_chk(int flag, const char *fmt, ...);
+int __dprintf_chk(int fd, int flag, const char *fmt, ...);
+int __vfscanf(FILE *f, const char *fmt, va_list ap);
+int __isoc99_vfscanf(FILE *f, const char *fmt, va_list ap);
+int __isoc99_vscanf(const char *fmt, va_list ap);
+int __isoc99_fscanf(FILE *f, const char *fmt, ...);
+int __isoc99_scanf(const char *fmt, ...);
 
 /* Behind pthread_atfork; libc declares it for itself only. */
 int __register_atfork(void (*prepare)(void), void (*parent)(void),

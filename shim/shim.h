@@ -53,6 +53,7 @@ struct thread {
 	bool vforked;		/* the child of a vfork runs on this thread */
 	bool schedwired;	/* policy or affinity wires it */
 	uint32_t opening;	/* calls of dlopen that it is in: loader.c */
+	bool incall;		/* in a call that is declared: see callbegin */
 	cpu_set_t affinity;
 };
 extern __thread struct thread self TLS_IE;
@@ -96,30 +97,72 @@ static inline int ret_errno(int e)
 
 /* ---- calls that block in the kernel --------------------------------------------------- */
 
+/* Declared calls nest: one may come back into the program, for a handler or a stream's
+ * own functions, which make others. Only the end of the outermost takes the P back. */
+static inline bool callbegin(void)
+{
+	bool outer = self.incall;
+
+	self.incall = true;
+	entersyscall();
+	return outer;
+}
+
+static inline void callend(bool *outer)
+{
+	self.incall = *outer;
+	if (unlikely(*outer))
+		entersyscall(); /* the program has parked meanwhile, perhaps */
+	else
+		exitsyscall();
+}
+
+/* A jump leaves whatever call the caller is in. */
+static inline void callleave(void)
+{
+	bool outer = false;
+
+	if (unlikely(self.incall))
+		callend(&outer);
+}
+
+/* From here to the end of the block, however it is left. */
+#define DECLARED                                                               \
+	bool outer_ __attribute__((cleanup(callend), unused)) = callbegin()
+
 /* A call of libc's that may block: others run on the P meanwhile. */
 #define HANDOFF(call)                                                          \
 	({                                                                     \
-		entersyscall();                                                \
-		__typeof__(call) r_ = call;                                    \
-		exitsyscall();                                                 \
-		r_;                                                            \
+		DECLARED;                                                      \
+		call;                                                          \
 	})
 
-/* The value of call, which the P does not wait for. A signal of ours may interrupt it,
- * never visibly: it is made again unless a handler has run. */
-#define BLOCKING(call)                                                         \
+/* The same, made again as long as it was interrupted by a signal of ours, which no
+ * handler of the program has seen; nor does errno show it. */
+#define HANDOFF_WHILE(call, interrupted)                                       \
 	({                                                                     \
 		uint32_t handled_ = gsighandled();                             \
+		int e_ = errno;                                                \
+		DECLARED;                                                      \
 		__typeof__(call) r_;                                           \
                                                                                \
-		entersyscall();                                                \
-		do                                                             \
-			r_ = call;                                             \
-		while (r_ == -1 && errno == EINTR &&                           \
-		       gsighandled() == handled_);                             \
-		exitsyscall();                                                 \
+		while (r_ = call,                                              \
+		       unlikely(interrupted) && gsighandled() == handled_)     \
+			errno = e_;                                            \
 		r_;                                                            \
 	})
+#define BLOCKING(call) HANDOFF_WHILE(call, r_ == -1 && errno == EINTR)
+#define BLOCKING_ERROR(call) HANDOFF_WHILE(call, r_ == EINTR)
+
+/* A relative timeout of a call that may be made again: what is left of it. */
+struct countdown {
+	const struct timespec *asked;
+	int64_t deadline;	/* 0: it has not begun */
+	struct timespec left;
+};
+const struct timespec *countdown(struct countdown *c);
+/* A system call of block.def's: its result in *res. False: it is none. */
+bool blockcall(long n, long *args, long *res);
 
 /* Read GMP_SHIM_BLOCKING and do it; its lines of the report; in a fork child
  * (blocking.c, loader.c). */
@@ -140,6 +183,12 @@ bool leftof(int64_t deadline, struct timespec *left);
 
 /* ---- signals ----------------------------------------------------------------------- */
 
+/* Core does signals here; false in the child of a vfork, too. */
+static inline bool ownsignals(void)
+{
+	return sigstarted && !self.vforked;
+}
+
 /* A signal set as core has it. */
 static inline uint64_t maskof(const sigset_t *set)
 {
@@ -148,6 +197,24 @@ static inline uint64_t maskof(const sigset_t *set)
 	memcpy(&m, set, sizeof(m));
 	return m;
 }
+
+/* A wait of the kernel's under another mask, which it sets and restores itself. */
+#define MASKED(set, call)                                                      \
+	({                                                                     \
+		uint32_t handled_ = gsighandled();                             \
+		uint64_t was_;                                                 \
+		DECLARED;                                                      \
+		int r_, e_;                                                    \
+                                                                               \
+		do {                                                           \
+			gsigmaskcall(maskof(set), &was_);                      \
+			r_ = call;                                             \
+			e_ = errno;                                            \
+			gsigmask(SIG_SETMASK, &was_, NULL);                    \
+		} while (r_ < 0 && e_ == EINTR && gsighandled() == handled_);  \
+		errno = e_;                                                    \
+		r_;                                                            \
+	})
 
 /* ---- cancellation (pthread_cancel.c) ----------------------------------------------- */
 

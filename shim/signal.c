@@ -12,12 +12,6 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
-/* Core does signals here; false in the child of a vfork, too. */
-static bool ours(void)
-{
-	return sigstarted && !self.vforked;
-}
-
 static void setof(sigset_t *set, uint64_t m)
 {
 	memset(set, 0, sizeof(*set));
@@ -35,7 +29,7 @@ EXPORT int sigaction(int sig, const struct sigaction *act,
 	struct sigact a, o;
 	int e;
 
-	if (!ours() || sig == 32 || sig == 33)
+	if (!ownsignals() || sig == 32 || sig == 33)
 		return REAL(sigaction)(sig, act, old);
 	if (act) {
 		a.handler = (void *)act->sa_handler;
@@ -73,7 +67,7 @@ static sighandler_t set(int sig, sighandler_t handler, int flags, bool mask)
 EXPORT sighandler_t signal(int sig, sighandler_t handler)
 {
 	NATIVELY(signal, sig, handler);
-	if (!ours())
+	if (!ownsignals())
 		return REAL(signal)(sig, handler);
 	return set(sig, handler,
 		   sigismember(&interrupts, sig) == 1 ? 0 : SA_RESTART, true);
@@ -84,7 +78,7 @@ ALIAS_OF(ssignal, signal);
 EXPORT sighandler_t sysv_signal(int sig, sighandler_t handler)
 {
 	NATIVELY(sysv_signal, sig, handler);
-	if (!ours())
+	if (!ownsignals())
 		return REAL(sysv_signal)(sig, handler);
 	return set(sig, handler, (int)(SA_RESETHAND | SA_NODEFER), false);
 }
@@ -96,7 +90,7 @@ EXPORT int siginterrupt(int sig, int interrupt)
 	struct sigaction a;
 
 	/* libc's signal() before we start heeds libc's own record */
-	if (!ours())
+	if (!ownsignals())
 		return REAL(siginterrupt)(sig, interrupt);
 	if (sigaction(sig, NULL, &a))
 		return -1;
@@ -168,7 +162,7 @@ EXPORT sighandler_t sigset(int sig, sighandler_t handler)
 	sighandler_t old;
 	sigset_t s, was;
 
-	if (!ours())
+	if (!ownsignals())
 		return REAL(sigset)(sig, handler);
 	sigemptyset(&s);
 	if (sigaddset(&s, sig))
@@ -194,7 +188,7 @@ EXPORT int sigaltstack(const stack_t *ss, stack_t *old)
 	struct sigalt a, o;
 	int e;
 
-	if (!ours() || !self.gp)
+	if (!ownsignals() || !self.gp)
 		return REAL(sigaltstack)(ss, old);
 	if (ss)
 		a = (struct sigalt){ (uintptr_t)ss->ss_sp, ss->ss_size,
@@ -215,7 +209,7 @@ EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 	NATIVELY(pthread_sigmask, how, set, old);
 	uint64_t new = 0, was;
 
-	if (!ours())
+	if (!ownsignals())
 		return REAL(pthread_sigmask)(how, set, old);
 	if (set) {
 		if (how != SIG_BLOCK && how != SIG_UNBLOCK &&
@@ -238,7 +232,7 @@ EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 /* A jump restores the mask behind our back: let the record follow. */
 static void willrestore(const sigset_t *set)
 {
-	if (ours())
+	if (ownsignals())
 		pthread_sigmask(SIG_SETMASK, set, NULL);
 }
 
@@ -246,6 +240,7 @@ EXPORT _Noreturn void siglongjmp(sigjmp_buf env, int val)
 {
 	if (env->__mask_was_saved)
 		willrestore((sigset_t *)(void *)&env->__saved_mask);
+	callleave();
 	REAL(siglongjmp)(env, val);
 	__builtin_unreachable();
 }
@@ -264,6 +259,7 @@ EXPORT _Noreturn void __longjmp_chk(struct __jmp_buf_tag env[1], int val)
 {
 	if (env->__mask_was_saved)
 		willrestore((sigset_t *)(void *)&env->__saved_mask);
+	callleave();
 	/* libc's allows any jump off an alternate stack, if the kernel says so */
 	if (ong() && onaltstack())
 		REAL(siglongjmp)(env, val);
@@ -317,8 +313,9 @@ static void watchlink(const ucontext_t *uc)
 EXPORT int setcontext(const ucontext_t *uc)
 {
 	NATIVELY(setcontext, uc);
-	if (ours())
+	if (ownsignals())
 		watchlink(uc);
+	callleave();
 	willrestore(&uc->uc_sigmask);
 	return REAL(setcontext)(uc);
 }
@@ -330,7 +327,8 @@ EXPORT int swapcontext(ucontext_t *old, const ucontext_t *uc)
 	NATIVELY(swapcontext, old, uc);
 	uint64_t was;
 
-	if (ours()) {
+	callleave();
+	if (ownsignals()) {
 		watchlink(uc);
 		if (maskof(&uc->uc_sigmask) != ggetsigmask())
 			gsigmaskcall(maskof(&uc->uc_sigmask), &was);
@@ -340,7 +338,7 @@ EXPORT int swapcontext(ucontext_t *old, const ucontext_t *uc)
 
 /* ---- sending ------------------------------------------------------------------------- */
 
-static int sigto(struct thread *t, int sig, siginfo_t *si)
+static int sendg(struct thread *t, int sig, siginfo_t *si)
 {
 	if (sig < 0 || sig > 64 || sig == 32 || sig == 33)
 		return EINVAL;
@@ -361,7 +359,7 @@ EXPORT int pthread_kill(pthread_t pt, int sig)
 
 	if (!schedstarted || !threadof(pt)->gp)
 		return REAL(pthread_kill)(pt, sig);
-	return sigto(threadof(pt), sig, &si);
+	return sendg(threadof(pt), sig, &si);
 }
 
 EXPORT int pthread_sigqueue(pthread_t pt, int sig, const union sigval value)
@@ -374,7 +372,7 @@ EXPORT int pthread_sigqueue(pthread_t pt, int sig, const union sigval value)
 	if (threadof(pt)->state == EXITED)
 		return ESRCH; /* libc's looks for the kernel thread here */
 	si.si_value = value;
-	return sigto(threadof(pt), sig, &si);
+	return sendg(threadof(pt), sig, &si);
 }
 
 /* libc's goes to the kernel thread: blocked, it would stay with that when we leave. */
@@ -429,7 +427,7 @@ int tgkillg(int tgid, int tid, int sig)
 		return EINVAL;
 	if (!t || tgid != getpid())
 		return ESRCH;
-	return sigto(t, sig, &si);
+	return sendg(t, sig, &si);
 }
 
 EXPORT int tgkill(pid_t tgid, pid_t tid, int sig)
@@ -513,29 +511,10 @@ EXPORT int sigwait(const sigset_t *set, int *sig)
 	return 0;
 }
 
-/* A wait of the kernel's under another mask, which it sets and restores itself. */
-#define MASKED(set, call)                                                      \
-	({                                                                     \
-		uint32_t handled_ = gsighandled();                             \
-		uint64_t was_;                                                 \
-		int r_, e_;                                                    \
-                                                                               \
-		entersyscall();                                                \
-		do {                                                           \
-			gsigmaskcall(maskof(set), &was_);                      \
-			r_ = call;                                             \
-			e_ = errno;                                            \
-			gsigmask(SIG_SETMASK, &was_, NULL);                    \
-		} while (r_ < 0 && e_ == EINTR && gsighandled() == handled_);  \
-		exitsyscall();                                                 \
-		errno = e_;                                                    \
-		r_;                                                            \
-	})
-
 EXPORT int sigsuspend(const sigset_t *set)
 {
 	NATIVELY(sigsuspend, set);
-	if (!ours())
+	if (!ownsignals())
 		return REAL(sigsuspend)(set);
 	if (!ong()) /* a fork child: the kernel's wait, our record */
 		return MASKED(set, REAL(sigsuspend)(set));

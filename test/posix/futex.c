@@ -170,6 +170,34 @@ static void counts(void)
 	for (i = 0; i < N; i++)
 		join(t[i]);
 	returned_are(N - 8);
+
+	section("wake at two words");
+	memset(w, 0, sizeof(*w));
+	for (i = 0; i < N; i++)
+		t[i] = start(sleeps, NULL);
+	all_asleep(N);
+	CHECK_EQ(futex(&w->a, FUTEX_CMP_REQUEUE, 0, (void *)3L, &w->b, 0), 3);
+	CHECK_EQ(futex(&w->a, FUTEX_WAKE_OP, 1, (void *)2L, &w->b,
+		       FUTEX_OP(FUTEX_OP_ADD, 5, FUTEX_OP_CMP_EQ, 0)), 3);
+	returned_are(3);
+	CHECK_EQ(w->b, 5);
+	/* the shifted form; it does not compare, so the second is left alone */
+	CHECK_EQ(futex(&w->a, FUTEX_WAKE_OP, 1, (void *)2L, &w->b,
+		       FUTEX_OP((FUTEX_OP_OR | FUTEX_OP_OPARG_SHIFT), 3,
+				FUTEX_OP_CMP_LT, 5)), 1);
+	returned_are(1);
+	CHECK_EQ(w->b, 13);
+	/* arguments have a sign */
+	CHECK_EQ(futex(&w->a, FUTEX_WAKE_OP, 1, (void *)2L, &w->b,
+		       FUTEX_OP(FUTEX_OP_SET, -1, FUTEX_OP_CMP_GT, -2)), 2);
+	returned_are(2);
+	CHECK_EQ(w->b, -1);
+	ERR(ENOSYS, futex(&w->a, FUTEX_WAKE_OP, 1, (void *)1L, &w->b,
+			  FUTEX_OP(6, 1, FUTEX_OP_CMP_EQ, 0)));
+	CHECK_EQ(futex(&w->a, FUTEX_WAKE, 100, NULL, NULL, 0), N - 6);
+	for (i = 0; i < N; i++)
+		join(t[i]);
+	returned_are(N - 6);
 }
 
 /* The three-state lock of many a library, and its waiters. */

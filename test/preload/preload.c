@@ -31,6 +31,7 @@
 	X(backtrace, NULL, 30)                                                 \
 	X(backtrace_cxx, NULL, 30)                                             \
 	X(barrier, NULL, 30)                                                   \
+	X(blocks, NULL, 30)                                                    \
 	X(blocking, NULL, 60)                                                  \
 	X(blocking_cxx, NULL, 30)                                              \
 	X(blocking_now, NULL, 60)                                              \
@@ -38,6 +39,7 @@
 	X(cond, NULL, 30)                                                      \
 	X(cond_pshared, NULL, 30)                                              \
 	X(cond_requeue_timeout, "0.5", 30)                                     \
+	X(cookies, NULL, 30)                                                   \
 	X(coroutines, "4", 60)                                                 \
 	X(cpuclock, NULL, 30)                                                  \
 	X(create, NULL, 30)                                                    \
