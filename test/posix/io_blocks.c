@@ -1275,9 +1275,9 @@ int main(void)
 	waits_for_room("a fifo", make_out_fifo, FILES | SPLICES | PIPES);
 	waits_for_room("a stream", make_stream,
 		       FILES | SOCKETS | STREAMS | SPLICES);
-	waits_for_room("tcp", make_tcp, FILES | SOCKETS | STREAMS | SPLICES);
-	/* What it is full of may yet move to the other end by itself. */
+	/* What those are full of may yet move to the other end by itself. */
 	may_return = 1;
+	waits_for_room("tcp", make_tcp, FILES | SOCKETS | STREAMS | SPLICES);
 	waits_for_room("a terminal", make_terminal, FILES);
 	may_return = 0;
 	section("room for a message");
