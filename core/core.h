@@ -276,14 +276,15 @@ struct polldesc;
 struct pollstate {
 	struct polldesc *pd;
 	uint32_t gen, seq;
+	int64_t step;
 };
 /* Before the try. Any fd, valid or not. */
 void netpollbegin(int fd, int dir, struct pollstate *ps);
-/* The try said that it would block: park until that may have changed. 0: try again,
- * after netpollbegin; -ETIMEDOUT, -EINTR, -ECANCELED as semawait; -EBADF: the number
+/* The try said that it would block: park until that may have changed. 0: try again, with
+ * the same *ps; -ETIMEDOUT, -EINTR, -ECANCELED as semawait; -EBADF: the number
  * was closed meanwhile; -EPERM: such a file cannot be polled; another -E: nor can this
  * one now. The caller blocks in the kernel then. */
-int netpollwait(int fd, int dir, const struct pollstate *ps, int64_t deadline);
+int netpollwait(int fd, int dir, struct pollstate *ps, int64_t deadline);
 /* The call that netpollwait returned 0 for did not have to wait again: there may be
  * more for the next waiter. */
 void netpollpass(int dir, const struct pollstate *ps);
@@ -309,6 +310,8 @@ int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
 
 /* fd is about to be closed, or to become another file: who waits for it ends. */
 void netpollclose(int fd);
+/* Something was done to fd that no event tells of: who waits for it looks again. */
+void netpollkick(int fd);
 /* fd has just been made. */
 void netpollopen(int fd);
 /* The same for [first, last]. Returns the lowest number in it that is the poller's own,

@@ -11,9 +11,9 @@
  *      2. a number's generation rises when it is closed or given to another file, as far
  *      as we see that, and everybody who waits finds out: no data of a file that the
  *      caller did not mean. It is in the registration, so a late event is told;
- *      3. a number can be closed and used again where we do not see it. Then the edge
- *      never comes; so a waiter looks at its registration after RECHECK, and at
- *      doubling intervals.
+ *      3. a number can be closed and used again where we do not see it. So a wait begins
+ *      by making sure of the registration, and does so again, with another try, after
+ *      RECHECK and at doubling intervals.
  * Locks: pd->lock (registration, list of poll groups) before a sema bucket's.
  *      netpolllock (making the instance) before pd->lock.
  * See: pollsleep in proc.c for who waits in it, and when.
@@ -272,37 +272,52 @@ void netpollbreak(void)
 
 /* ---- registration ------------------------------------------------------------------ */
 
-/* Register fd for `events` at least, if its generation is gen; again: even if it is
- * thought to be, which also repeats an edge. 0 or -E: EPERM means that the file cannot
+/* fd's file is another one than that which was registered: whoever waits for that ends.
+ * Holds pd->lock. */
+static void replaced(struct polldesc *pd)
+{
+	WRITE_ONCE(pd->armed, 0);
+	WRITE_ONCE(pd->hints, 0);
+	WRITE_ONCE(pd->gen, pd->gen + 1);
+	wakeall(pd);
+}
+
+/* Register fd for `events` at least, if its generation is gen. That it is registered is
+ * not taken on trust: the number may have been closed and used again where we do not see
+ * it. When a wait begins that is as well (the edge is repeated, too); when one has begun
+ * (`since`), the file it began with is gone. 0 or -E: EPERM means that the file cannot
  * be polled. Holds pd->lock. */
 static int armlocked(int fd, struct polldesc *pd, uint32_t gen, uint32_t events,
-		     bool again)
+		     bool since)
 {
 	uint32_t all = pd->armed | events;
 	long r;
 
 	if (pd->gen != gen)
 		return -EBADF;
-	if (pd->armed == all && !again)
-		return 0;
 	r = ctl(pd->armed ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, all, gen);
-	if (r == -EEXIST) /* it came back to this number, or another's dup */
+	if (r == -EEXIST) { /* it came back to this number, or another's dup */
 		r = ctl(EPOLL_CTL_MOD, fd, all, gen);
-	else if (r == -ENOENT) /* closed, and used again, behind our back */
+	} else if (r == -ENOENT) {
+		if (since) {
+			replaced(pd);
+			return -EBADF;
+		}
 		r = ctl(EPOLL_CTL_ADD, fd, all, gen);
+	}
 	if (r == 0)
 		WRITE_ONCE(pd->armed, all);
 	return (int)r;
 }
 
 static int arm(int fd, struct polldesc *pd, uint32_t gen, uint32_t events,
-	       bool again)
+	       bool since)
 {
 	struct m *mp = acquirem();
 	int ep = READ_ONCE(epfd), r;
 
 	lock(&pd->lock);
-	r = armlocked(fd, pd, gen, events, again);
+	r = armlocked(fd, pd, gen, events, since);
 	unlock(&pd->lock);
 	if (unlikely(r == -EBADF || r == -EINVAL) &&
 	    RAW(__NR_epoll_pwait, ep, &(struct epoll_event){ 0 }, 1, 0, NULL,
@@ -314,15 +329,18 @@ static int arm(int fd, struct polldesc *pd, uint32_t gen, uint32_t events,
 	return r;
 }
 
+static void look(struct pollstate *ps, int dir)
+{
+	ps->gen = READ_ONCE(ps->pd->gen);
+	ps->seq = load_acquire(&ps->pd->seq[dir]); /* before the try: see ready */
+}
+
 void netpollbegin(int fd, int dir, struct pollstate *ps)
 {
-	struct polldesc *pd = polldesc(fd, true);
-
-	ps->pd = pd;
-	if (!pd)
-		return;
-	ps->gen = READ_ONCE(pd->gen);
-	ps->seq = load_acquire(&pd->seq[dir]); /* before the try: see ready */
+	ps->pd = polldesc(fd, true);
+	ps->step = 0;
+	if (ps->pd)
+		look(ps, dir);
 }
 
 struct changed {
@@ -350,7 +368,7 @@ static struct m *pollwaitbegin(void)
 	return mp;
 }
 
-int netpollwait(int fd, int dir, const struct pollstate *ps, int64_t deadline)
+int netpollwait(int fd, int dir, struct pollstate *ps, int64_t deadline)
 {
 	struct polldesc *pd = ps->pd;
 	struct changed c = { pd ? &pd->seq[dir] : NULL, ps->seq };
@@ -359,36 +377,31 @@ int netpollwait(int fd, int dir, const struct pollstate *ps, int64_t deadline)
 			      .interruptible = true,
 			      .check = unchanged,
 			      .arg = &c };
-	uint32_t events = dir == NETPOLL_READ ? READS : EPOLLOUT;
-	int64_t step = RECHECK, look;
+	int64_t again;
 	struct m *mp;
 	int r;
 
 	if (!pd || !netpollinit())
 		return -ENOSYS;
-	if ((READ_ONCE(pd->armed) & events) != events) {
-		r = arm(fd, pd, ps->gen, events, false);
-		if (r < 0)
-			return r;
-	}
+	r = arm(fd, pd, ps->gen, dir == NETPOLL_READ ? READS : EPOLLOUT,
+		ps->step != 0);
+	if (r < 0)
+		return r;
+	ps->step = ps->step ? ps->step * 2 : RECHECK;
+	if (ps->step > RECHECKMAX)
+		ps->step = RECHECKMAX;
 	mp = pollwaitbegin();
-	for (;;) {
-		look = nanotime() + step;
-		w.deadline = deadline < look ? deadline : look;
-		mp = semapark(mp, &w, &r);
-		if (r != -ETIMEDOUT || w.deadline == deadline)
-			break;
-		r = arm(fd, pd, ps->gen, events, true);
-		if (r < 0)
-			break;
-		step = step * 2 < RECHECKMAX ? step * 2 : RECHECKMAX;
-	}
+	again = nanotime() + ps->step;
+	w.deadline = deadline < again ? deadline : again;
+	mp = semapark(mp, &w, &r);
 	xadd(&sched.npollwait, -1);
 	releasem(mp); /* a handler runs here, and may not come back */
-	if (r == -EAGAIN)
+	if (r == -EAGAIN || (r == -ETIMEDOUT && w.deadline != deadline))
 		r = 0;
 	if (r == 0 && READ_ONCE(pd->gen) != ps->gen)
 		return -EBADF;
+	if (r == 0)
+		look(ps, dir);
 	return r;
 }
 
@@ -469,7 +482,7 @@ int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
 				if (nodes[i].pd)
 					arm(nodes[i].fd, nodes[i].pd,
 					    READ_ONCE(nodes[i].pd->gen),
-					    nodeevents(&nodes[i]), true);
+					    nodeevents(&nodes[i]), false);
 			step = step * 2 < RECHECKMAX ? step * 2 : RECHECKMAX;
 		} else if (r != 0 && r != -EAGAIN) {
 			break;
@@ -503,9 +516,20 @@ void netpollclose(int fd)
 	/* a dup of it, or another process's, would report for ever */
 	if (pd->armed && netpollinited())
 		ctl(EPOLL_CTL_DEL, fd, 0, 0);
-	WRITE_ONCE(pd->armed, 0);
-	WRITE_ONCE(pd->hints, 0);
-	WRITE_ONCE(pd->gen, pd->gen + 1);
+	replaced(pd);
+	unlock(&pd->lock);
+	releasem(mp);
+}
+
+void netpollkick(int fd)
+{
+	struct polldesc *pd = polldesc(fd, false);
+	struct m *mp;
+
+	if (!pd || !READ_ONCE(pd->armed))
+		return;
+	mp = acquirem();
+	lock(&pd->lock);
 	wakeall(pd);
 	unlock(&pd->lock);
 	releasem(mp);

@@ -38,7 +38,7 @@ static void begin(struct io *io, int fd, int dir, bool issocket)
 {
 	io->fd = fd;
 	io->dir = dir;
-	io->waited = io->timed = false;
+	io->waited = io->timed = io->partly = false;
 	io->saved = errno;
 	cancelpoint();
 	netpollbegin(fd, dir, &io->ps);
@@ -80,16 +80,10 @@ bool iowait(struct io *io)
 	int r;
 
 	if (!io->timed) {
-		struct stat st;
-
 		if (nonblocking(io->fd)) { /* since a short while */
 			netpollhint(&io->ps, FILE_PLAIN);
 			errno = EAGAIN;
 			return false;
-		}
-		if (fstat(io->fd, &st) == 0 && S_ISREG(st.st_mode)) {
-			io->plain = true; /* it is not in memory */
-			return true;
 		}
 		io->deadline = sodeadline(io);
 		io->timed = true;
@@ -103,8 +97,9 @@ bool iowait(struct io *io)
 		cancelpoint();
 		break;
 	case -EINTR:
-		/* with a timeout of the socket's Linux never restarts */
-		if (io->deadline != NEVER || !gsigrestarts()) {
+		/* with a timeout of the socket's Linux never restarts, nor after a
+		 * part of the transfer */
+		if (io->partly || io->deadline != NEVER || !gsigrestarts()) {
 			errno = EINTR;
 			return false;
 		}
@@ -120,7 +115,6 @@ bool iowait(struct io *io)
 		io->plain = true;
 		return true;
 	}
-	netpollbegin(io->fd, io->dir, &io->ps);
 	return true;
 }
 

@@ -22,6 +22,7 @@ struct io {
 	bool plain;	/* make the plain call, bracketed */
 	bool waited;	/* netpollwait has returned 0 */
 	bool timed;	/* deadline is set */
+	bool partly;	/* something has been transferred */
 	int saved;	/* errno before */
 	uint32_t hints;
 	int64_t deadline;

@@ -342,8 +342,8 @@ static int epolls(int fd, struct epoll_event *ev, int n, int64_t deadline)
 	bool waited = false;
 	int r;
 
+	netpollbegin(fd, NETPOLL_READ, &ps);
 	for (;;) {
-		netpollbegin(fd, NETPOLL_READ, &ps);
 		r = GLANCE(REAL(epoll_wait)(fd, ev, n, 0));
 		if (r != 0)
 			break;

@@ -74,6 +74,7 @@ static ssize_t writes(int fd, const struct iovec *iov, int n)
 		if (r <= 0)
 			break;
 		done += r;
+		io.partly = true;
 		for (off += (size_t)r; i < n && off >= iov[i].iov_len; i++)
 			off -= iov[i].iov_len;
 		if (once || i == n)

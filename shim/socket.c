@@ -71,6 +71,7 @@ static ssize_t receives(int fd, struct msghdr *msg, int flags)
 		if (r <= 0)
 			break;
 		done += r;
+		io.partly = true;
 		if (!(flags & MSG_WAITALL) || io.plain ||
 		    (advance(&v, (size_t)r), !v.n) || !stream(fd))
 			break;
@@ -175,6 +176,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags,
 		if (r <= 0)
 			break;
 		got += (unsigned)r;
+		io.partly = true;
 	} while (got < n && !(flags & MSG_WAITFORONE) &&
 		 (!timeout || leftof(deadline, timeout)));
 	if (timeout && r > 0)
@@ -204,6 +206,7 @@ static ssize_t sends(int fd, const struct msghdr *msg, int flags)
 		if (r <= 0)
 			break;
 		done += r;
+		io.partly = true;
 		advance(&v, (size_t)r);
 		if (once || !v.n)
 			break;
@@ -247,6 +250,7 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags,
 		if (r <= 0)
 			break;
 		done += r;
+		io.partly = true;
 	} while (!once && (size_t)done < n);
 	return ioend(&io, done ? done : r);
 }
@@ -315,6 +319,17 @@ EXPORT int accept(int fd, struct sockaddr *restrict addr,
 {
 	NATIVELY(accept, fd, addr, len);
 	return accept4(fd, addr, len, 0);
+}
+
+/* Who waits to send is told by no event. */
+EXPORT int shutdown(int fd, int how)
+{
+	NATIVELY(shutdown, fd, how);
+	int r = REAL(shutdown)(fd, how);
+
+	if (r == 0 && ong())
+		netpollkick(fd);
+	return r;
 }
 
 EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
