@@ -276,6 +276,7 @@ struct polldesc;
 struct pollstate {
 	struct polldesc *pd;
 	uint32_t gen, seq;
+	bool sure; /* the registration is this file's */
 	int64_t step;
 };
 /* Before the try. Any fd, valid or not. */

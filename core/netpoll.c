@@ -41,12 +41,9 @@ struct polldesc {
 	struct mutex lock;
 	uint32_t hints;	    /* netpollhint */
 	struct pollnode *nodes;
+	int64_t sure;	    /* when it was last made sure of */
+	uint32_t nwait;	    /* Gs in netpollwait */
 };
-
-static uint32_t nodeevents(const struct pollnode *n)
-{
-	return READS | (n->writes ? EPOLLOUT : 0);
-}
 
 static struct polldesc *chunks[NCHUNK];
 static struct mutex netpolllock;
@@ -283,34 +280,36 @@ static void replaced(struct polldesc *pd)
 }
 
 /* Register fd for `events` at least, if its generation is gen. That it is registered is
- * not taken on trust: the number may have been closed and used again where we do not see
- * it. When a wait begins that is as well (the edge is repeated, too); when one has begun
- * (`since`), the file it began with is gone. 0 or -E: EPERM means that the file cannot
+ * not taken on trust for longer than RECHECK: the number may have been closed and used
+ * again where we do not see it. Before a wait that is as well (the edge is repeated, too);
+ * `since` we were sure that it was the file of this wait, that file is gone. 0 or -E: EPERM means that the file cannot
  * be polled. Holds pd->lock. */
-static int armlocked(int fd, struct polldesc *pd, uint32_t gen, uint32_t events,
-		     bool since)
+static int armlocked(int fd, struct polldesc *pd, uint32_t *gen,
+		     uint32_t events, bool since)
 {
 	uint32_t all = pd->armed | events;
 	long r;
 
-	if (pd->gen != gen)
+	if (pd->gen != *gen)
 		return -EBADF;
-	r = ctl(pd->armed ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, all, gen);
+	r = ctl(pd->armed ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, all, *gen);
 	if (r == -EEXIST) { /* it came back to this number, or another's dup */
-		r = ctl(EPOLL_CTL_MOD, fd, all, gen);
+		r = ctl(EPOLL_CTL_MOD, fd, all, *gen);
 	} else if (r == -ENOENT) {
-		if (since) {
-			replaced(pd);
+		replaced(pd);
+		if (since)
 			return -EBADF;
-		}
-		r = ctl(EPOLL_CTL_ADD, fd, all, gen);
+		*gen = pd->gen;
+		r = ctl(EPOLL_CTL_ADD, fd, all, *gen);
 	}
-	if (r == 0)
+	if (r == 0) {
 		WRITE_ONCE(pd->armed, all);
+		pd->sure = nanotime();
+	}
 	return (int)r;
 }
 
-static int arm(int fd, struct polldesc *pd, uint32_t gen, uint32_t events,
+static int arm(int fd, struct polldesc *pd, uint32_t *gen, uint32_t events,
 	       bool since)
 {
 	struct m *mp = acquirem();
@@ -339,6 +338,7 @@ void netpollbegin(int fd, int dir, struct pollstate *ps)
 {
 	ps->pd = polldesc(fd, true);
 	ps->step = 0;
+	ps->sure = false;
 	if (ps->pd)
 		look(ps, dir);
 }
@@ -377,27 +377,39 @@ int netpollwait(int fd, int dir, struct pollstate *ps, int64_t deadline)
 			      .interruptible = true,
 			      .check = unchanged,
 			      .arg = &c };
-	int64_t again;
+	uint32_t events = dir == NETPOLL_READ ? READS : EPOLLOUT;
+	int64_t now = nanotime(), again;
 	struct m *mp;
 	int r;
 
 	if (!pd || !netpollinit())
 		return -ENOSYS;
-	r = arm(fd, pd, ps->gen, dir == NETPOLL_READ ? READS : EPOLLOUT,
-		ps->step != 0);
-	if (r < 0)
-		return r;
+	/* others wait already: for the same file? */
+	if (now - pd->sure > RECHECK || READ_ONCE(pd->nwait) ||
+	    (READ_ONCE(pd->armed) & events) != events) {
+		r = arm(fd, pd, &ps->gen, events, ps->sure);
+		if (r < 0)
+			return r;
+		ps->sure = true;
+	}
 	ps->step = ps->step ? ps->step * 2 : RECHECK;
 	if (ps->step > RECHECKMAX)
 		ps->step = RECHECKMAX;
 	mp = pollwaitbegin();
-	again = nanotime() + ps->step;
+	xadd(&pd->nwait, 1);
+	again = now + ps->step;
 	w.deadline = deadline < again ? deadline : again;
 	mp = semapark(mp, &w, &r);
+	xadd(&pd->nwait, -1);
 	xadd(&sched.npollwait, -1);
 	releasem(mp); /* a handler runs here, and may not come back */
-	if (r == -EAGAIN || (r == -ETIMEDOUT && w.deadline != deadline))
+	if (r == -ETIMEDOUT && w.deadline != deadline) {
+		/* before the next try, which is for the same file only */
+		r = arm(fd, pd, &ps->gen, events, ps->sure);
+		ps->sure = true;
+	} else if (r == -EAGAIN) {
 		r = 0;
+	}
 	if (r == 0 && READ_ONCE(pd->gen) != ps->gen)
 		return -EBADF;
 	if (r == 0)
@@ -413,6 +425,14 @@ void netpollpass(int dir, const struct pollstate *ps)
 
 /* ---- waiting for several ------------------------------------------------------------- */
 
+/* poll and select are about numbers: about the file that has it now. */
+static int armnode(const struct pollnode *n, struct polldesc *pd)
+{
+	uint32_t gen = READ_ONCE(pd->gen);
+
+	return arm(n->fd, pd, &gen, READS | (n->writes ? EPOLLOUT : 0), false);
+}
+
 /* Have n's file raise *fired. A file that cannot be polled is always ready, or is none:
  * the look at the files themselves tells. Holds the M. */
 static void addnode(struct pollnode *n, uint32_t *fired)
@@ -420,7 +440,7 @@ static void addnode(struct pollnode *n, uint32_t *fired)
 	struct polldesc *pd = polldesc(n->fd, true);
 
 	n->pd = NULL;
-	if (!pd || arm(n->fd, pd, READ_ONCE(pd->gen), nodeevents(n), false) < 0)
+	if (!pd || armnode(n, pd) < 0)
 		return;
 	n->fired = fired;
 	lock(&pd->lock);
@@ -480,9 +500,7 @@ int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
 		if (r == -ETIMEDOUT && w.deadline != deadline) {
 			for (uint32_t i = 0; i < n; i++)
 				if (nodes[i].pd)
-					arm(nodes[i].fd, nodes[i].pd,
-					    READ_ONCE(nodes[i].pd->gen),
-					    nodeevents(&nodes[i]), false);
+					armnode(&nodes[i], nodes[i].pd);
 			step = step * 2 < RECHECKMAX ? step * 2 : RECHECKMAX;
 		} else if (r != 0 && r != -EAGAIN) {
 			break;

@@ -65,10 +65,15 @@ static int64_t sodeadline(const struct io *io)
 	struct timespec ts;
 	socklen_t len = sizeof(tv);
 
+	if (io->hints & FILE_NOSOCKET)
+		return NEVER;
 	if (getsockopt(io->fd, SOL_SOCKET,
 		       io->dir == NETPOLL_READ ? SO_RCVTIMEO : SO_SNDTIMEO, &tv,
-		       &len) ||
-	    (tv.tv_sec == 0 && tv.tv_usec == 0))
+		       &len)) {
+		netpollhint(&io->ps, FILE_NOSOCKET);
+		return NEVER;
+	}
+	if (tv.tv_sec == 0 && tv.tv_usec == 0)
 		return NEVER;
 	ts.tv_sec = tv.tv_sec;
 	ts.tv_nsec = tv.tv_usec * 1000;

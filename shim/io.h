@@ -16,6 +16,7 @@
 #define FILE_POLLR 4u  /* reads cannot be tried: poll first */
 #define FILE_POLLW 8u  /* nor writes */
 #define FILE_LISTENS 16u
+#define FILE_NOSOCKET 32u
 
 struct io {
 	int fd, dir;

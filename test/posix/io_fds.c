@@ -188,13 +188,15 @@ static void close_while_waiting(int closing, int alive)
 		CHECK(close(watched[0]) == 0);
 }
 
+/* Behind everybody's back and kept open elsewhere is too much to ask: a library sees
+ * the old file report, and the number lead to the new one. */
 static void closings(int from, int to)
 {
 	int closing, alive;
 
 	for (closing = from; closing < to; closing++)
 		for (call = 0; call < CALLS; call++)
-			for (alive = 0; alive < 2; alive++)
+			for (alive = 0; alive < (from == BY_RAW ? 1 : 2); alive++)
 				close_while_waiting(closing, alive);
 }
 
