@@ -53,6 +53,31 @@ EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void),
 	return REAL(__register_atfork)(prepare, parent, childfn, dso);
 }
 
+/* ---- fork ------------------------------------------------------------------------- */
+
+/* It holds all locks of malloc's and of stdio's: a thread preempted in there would keep
+ * the others, and those that make kernel threads, waiting for it. One in a declared call
+ * is not preempted. */
+EXPORT pid_t fork(void)
+{
+	NATIVELY(fork);
+	if (!ong())
+		return REAL(fork)();
+	return HANDOFF(REAL(fork)());
+}
+ALIAS_OF(__fork, fork);
+
+/* This one runs no handlers, so not ours either. */
+EXPORT pid_t _Fork(void)
+{
+	NATIVELY(_Fork);
+	pid_t r = HANDOFF(REAL(_Fork)());
+
+	if (r == 0)
+		child();
+	return r;
+}
+
 /* ---- vfork ------------------------------------------------------------------------- */
 
 __attribute__((used)) static void vforkbegin(void)
