@@ -47,10 +47,11 @@ static void mattrinit(void)
 /* An M: detached, every signal blocked, on the stack that core gave. */
 static int threadstart(void (*fn)(void *), void *arg, void *stack, size_t size)
 {
+	pthread_attr_t attr = mattr; /* two may be started at a time */
 	pthread_t t;
 
-	pthread_attr_setstack(&mattr, stack, size);
-	return -REAL(pthread_create)(&t, &mattr,
+	pthread_attr_setstack(&attr, stack, size);
+	return -REAL(pthread_create)(&t, &attr,
 				     (void *(*)(void *))(void *)fn, arg);
 }
 
