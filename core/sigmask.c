@@ -115,13 +115,12 @@ void sigreceive(struct m *mp, int64_t deadline)
 		sigdispatch(mp, (int)sig, info);
 }
 
-/* Before the caller relies on a signal that all block being left to the kernel, the
- * receiver must know: it may hold it for a moment. */
-void sigsettle(uint64_t set)
+/* Whatever the receiver has taken so far is dispatched when this returns. */
+void sigreceived(void)
 {
 	uint32_t gen, ack;
 
-	if (!(sigblockedbyall() & set))
+	if (!schedstarted)
 		return;
 	gen = xadd(&sched.recvgen, 1) + 1;
 	sysmonwake();
@@ -131,6 +130,14 @@ void sigsettle(uint64_t set)
 			return;
 		futexsleep(&sched.recvack, ack, nanotime() + 1000000);
 	}
+}
+
+/* Before the caller relies on a signal that all block being left to the kernel, the
+ * receiver must know: it may hold it for a moment. */
+void sigsettle(uint64_t set)
+{
+	if (sigblockedbyall() & set)
+		sigreceived();
 }
 
 void gsigmask(int how, const uint64_t *set, uint64_t *old)

@@ -393,11 +393,15 @@ static void discard(int sig)
 void gsigignore(uint64_t set, bool on)
 {
 	static const long zero[2];
-	struct m *mp = acquirem();
+	struct m *mp;
 
-	if (!on)
+	/* what came meanwhile is pending, or in the receiver's hands */
+	if (!on) {
 		while (RAW(__NR_rt_sigtimedwait, &set, NULL, zero, 8) > 0)
 			;
+		sigreceived();
+	}
+	mp = acquirem();
 	lock(&siglock);
 	nignoring += on ? 1 : -1u;
 	ignored = nignoring ? set : 0;
