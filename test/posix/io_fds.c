@@ -80,10 +80,20 @@ static void *waits(void *arg)
 	return arg;
 }
 
+/* EBUSY: somebody else's open has the number, and is not done yet. */
+static long raw_dup2(int fd, int to)
+{
+	long r;
+
+	while ((r = raw(SYS_dup2, fd, to, 0, 0)) == -EBUSY)
+		sched_yield();
+	return r;
+}
+
 /* The number means another file when this is done. */
 static void change(int closing, int fd, int to)
 {
-	int put;
+	int put, got_fd;
 
 	switch (closing) {
 	case BY_CLOSE:
@@ -102,14 +112,16 @@ static void change(int closing, int fd, int to)
 		CHECK_EQ(dup3(to, fd, O_CLOEXEC), fd);
 		return;
 	case BY_RAW_DUP2:
-		CHECK_EQ(raw(SYS_dup2, to, fd, 0, 0), fd);
+		CHECK_EQ(raw_dup2(to, fd), fd);
 		return;
 	}
 	/* Free now, unless somebody else has just opened a file. */
 	put = fcntl(to, F_DUPFD, fd);
 	CHECK(put >= fd);
 	if (put != fd) {
-		CHECK_EQ(dup2(to, fd), fd);
+		while ((got_fd = dup2(to, fd)) < 0 && errno == EBUSY)
+			sched_yield();
+		CHECK_EQ(got_fd, fd);
 		CHECK(close(put) == 0);
 	}
 }
@@ -297,7 +309,7 @@ static void behind(void)
 				break;
 			}
 			for (k = 0; k < 2; k++) {
-				CHECK_EQ(raw(SYS_dup2, fd[k], numbers[k], 0, 0),
+				CHECK_EQ(raw_dup2(fd[k], numbers[k]),
 					 numbers[k]);
 				CHECK_EQ(raw(SYS_close, fd[k], 0, 0, 0), 0);
 			}
@@ -313,7 +325,7 @@ static void behind(void)
 			for (k = 0; k < 2; k++) {
 				if (fd[k] == numbers[k])
 					continue;
-				CHECK_EQ(raw(SYS_dup2, fd[k], numbers[k], 0, 0),
+				CHECK_EQ(raw_dup2(fd[k], numbers[k]),
 					 numbers[k]);
 				CHECK_EQ(raw(SYS_close, fd[k], 0, 0, 0), 0);
 			}

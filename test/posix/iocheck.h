@@ -26,7 +26,7 @@ static UNUSED void settle(void)
 
 	for (i = 0; i < 50; i++)
 		sched_yield();
-	usleep(300);
+	usleep(3000);
 	for (i = 0; i < 50; i++)
 		sched_yield();
 }
