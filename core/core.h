@@ -336,6 +336,10 @@ bool gforeign(void);
 /* As entersyscallblock, if the caller is alone on its P and not too many wait so: for
  * a wait that costs least in place. False: nothing was done. */
 bool entersyscallwait(void);
+/* A system call in such a wait: its result, or -E. -EINTR, too, if *unless is set, or is set
+ * and gattention called, before it ends. */
+long gsyscall(const uint32_t *unless, long n, long a, long b, long c, long d,
+	      long e, long f);
 /* That wait is over; exitsyscall follows. */
 void leavesyscallwait(void);
 void exitsyscall(void);

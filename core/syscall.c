@@ -60,6 +60,12 @@ bool entersyscallwait(void)
 	return in;
 }
 
+long gsyscall(const uint32_t *unless, long n, long a, long b, long c, long d,
+	      long e, long f)
+{
+	return syscall_unless(unless, n, a, b, c, d, e, f);
+}
+
 void leavesyscallwait(void)
 {
 	xadd(&sched.ninplace, -1);

@@ -10,9 +10,27 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <sys/syscall.h>
 
 #define NODES 64
 #define SETWORDS (FD_SETSIZE / 64)
+
+/* The system call, which cancellation ends. 0 or more, or -E. */
+static long kernelwait(long n, long a, long b, long c, long d, long e, long f)
+{
+	long r;
+
+	/* seq_cst: pairs with pthread_cancel */
+	__atomic_store_n(&self.waits, true, __ATOMIC_SEQ_CST);
+	if (self.interrupt && !cancelpending())
+		self.interrupt = 0; /* it does not let itself be cancelled now */
+	r = gsyscall(&self.interrupt, n, a, b, c, d, e, f);
+	self.waits = false;
+	return r;
+}
+#define KERNELWAIT(n, a, b, c, d, e, f)                                        \
+	kernelwait(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e),   \
+		   (long)(f))
 
 /* Wait until deadline: in the kernel with `call`, which may use `left` (NULL: no end),
  * if the caller cannot park or is alone on its P, else with `park`. */
@@ -35,12 +53,15 @@
 					left = NULL;                           \
 				else                                           \
 					leftof(deadline, left);                \
-				r_ = call;                                     \
+				r_ = ret_errno((int)(call));                   \
 			} while (r_ < 0 && errno == EINTR &&                   \
-				 gsighandled() == handled_);                   \
+				 gsighandled() == handled_ &&                  \
+				 !cancelpending());                            \
 			if (place_)                                            \
 				leavesyscallwait();                            \
 			callend(&outer_);                                      \
+			if (r_ < 0 && errno == EINTR)                          \
+				cancelpoint();                                 \
 		}                                                              \
 		r_;                                                            \
 	})
@@ -155,7 +176,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int ms)
 		return r;
 	deadline = msdeadline(ms);
 	return WAITING(parks() && n <= NODES, deadline,
-		       REAL(ppoll)(fds, n, left, NULL),
+		       KERNELWAIT(SYS_ppoll, fds, n, left, 0, 8, 0),
 		       polls(fds, n, deadline, handled));
 }
 ALIAS_OF(__poll, poll);
@@ -288,7 +309,7 @@ EXPORT int select(int n, fd_set *restrict r, fd_set *restrict w,
 		ts.tv_nsec = timeout->tv_usec % 1000000 * 1000;
 		deadline = deadlinein(&ts);
 	}
-	got = WAITING(true, deadline, REAL(pselect)(n, r, w, x, left, NULL),
+	got = WAITING(true, deadline, KERNELWAIT(SYS_pselect6, n, r, w, x, left, 0),
 		      selects(n, r, w, x, deadline, handled));
 	if (timeout) {
 		leftof(deadline, &ts);
@@ -386,7 +407,7 @@ EXPORT int epoll_wait(int fd, struct epoll_event *ev, int n, int ms)
 		return r;
 	deadline = msdeadline(ms);
 	return WAITING(parks(), deadline,
-		       REAL(epoll_wait)(fd, ev, n, left ? msof(left) : -1),
+		       KERNELWAIT(SYS_epoll_wait, fd, ev, n, left ? msof(left) : -1, 0, 0),
 		       epolls(fd, ev, n, deadline));
 }
 

@@ -46,7 +46,12 @@ EXPORT int pthread_cancel(pthread_t pt)
 		return 0;
 	__atomic_fetch_or(identity_cancel((uintptr_t)pt), CANCELED,
 			  __ATOMIC_SEQ_CST); /* before its wait is ended */
-	if (t != &self)
-		gcancelwait(t->gp);
+	if (t == &self)
+		return 0;
+	gcancelwait(t->gp);
+	/* seq_cst: pairs with kernelwait, which says that it waits, then looks */
+	__atomic_store_n(&t->interrupt, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&t->waits, __ATOMIC_SEQ_CST))
+		gattention(t->gp);
 	return 0;
 }

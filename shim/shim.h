@@ -53,6 +53,8 @@ struct thread {
 	bool vforked;		/* the child of a vfork runs on this thread */
 	bool schedwired;	/* policy or affinity wires it */
 	uint32_t opening;	/* calls of dlopen that it is in: loader.c */
+	uint32_t interrupt;	/* its wait in the kernel shall end: it is cancelled */
+	bool waits;		/* in such a wait */
 	bool incall;		/* in a call that is declared: see callbegin */
 	cpu_set_t affinity;
 };
