@@ -141,9 +141,9 @@ $(SHIM_OBJ): $(B)/%.o: %.c $(FLAGS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SHIM_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
-$(LIB): $(ASM_OBJ) $(CORE_OBJ) $(SHIM_OBJ)
+$(LIB): $(ASM_OBJ) $(CORE_OBJ) $(SHIM_OBJ) shim/libgmp_shim.map
 	$(say) LINK $@
-	$(Q)$(CC) $(LIB_LDFLAGS) $(LDFLAGS) $^ -ldl -lpthread -o $@
+	$(Q)$(CC) $(LIB_LDFLAGS) $(LDFLAGS) $(filter %.o,$^) -ldl -lpthread -o $@
 
 # Made anew each time: ar would keep the objects of sources since deleted.
 $(CORE): $(ASM_OBJ) $(CORE_OBJ)

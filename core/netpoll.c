@@ -21,28 +21,27 @@
 #include "core/runtime.h"
 #include <errno.h>
 
-#define MS 1000000l
-#define RECHECK (10 * MS)
-#define RECHECKMAX (1000 * MS)
-#define CHUNK 65536u /* numbers; 2 MiB of address space, touched as used */
-#define NCHUNK 16384u /* up to 2^30 numbers, the kernel's limit */
-#define OWNFD 512 /* our descriptors: beyond those that daemons close */
+#define MS		 1000000l
+#define RECHECK		 (10 * MS)
+#define RECHECKMAX	 (1000 * MS)
+#define CHUNK		 65536u /* numbers; 3 MiB of address space, touched as used */
+#define NCHUNK		 16384u /* up to 2^30 numbers, the kernel's limit */
+#define OWNFD		 512 /* our descriptors: beyond those that daemons close */
 #define F_DUPFD_CLOEXEC_ 1030
-#define F_GETFD_ 1
-#define EPOLL_CLOEXEC_ 02000000
-#define BREAK (~0ull) /* the event of netpollbreak */
-#define READS (EPOLLIN | EPOLLPRI | EPOLLRDHUP)
-#define ALWAYS (EPOLLHUP | EPOLLERR)
+#define EPOLL_CLOEXEC_	 02000000
+#define BREAK		 (~0ull) /* the event of netpollbreak */
+#define READS		 (EPOLLIN | EPOLLPRI | EPOLLRDHUP)
+#define ALWAYS		 (EPOLLHUP | EPOLLERR)
 
 struct polldesc {
-	uint32_t gen;	    /* by lock; read anywhere */
-	uint32_t seq[2];    /* NETPOLL_READ, NETPOLL_WRITE; waiters' address */
-	uint32_t armed;	    /* events registered for gen, 0: none */
+	uint32_t gen;	 /* by lock; read anywhere */
+	uint32_t seq[2]; /* NETPOLL_READ, NETPOLL_WRITE; waiters' address */
+	uint32_t armed;	 /* events registered for gen, 0: none */
 	struct mutex lock;
-	uint32_t hints;	    /* netpollhint */
+	uint32_t hints; /* netpollhint */
 	struct pollnode *nodes;
-	int64_t sure;	    /* when it was last made sure of */
-	uint32_t nwait;	    /* Gs in netpollwait */
+	int64_t sure;	/* when it was last made sure of */
+	uint32_t nwait; /* Gs in netpollwait */
 };
 
 static struct polldesc *chunks[NCHUNK];
@@ -76,7 +75,8 @@ static void makepoller(void)
 {
 	struct epoll_event ev = { EPOLLIN | EPOLLET, BREAK };
 	int ep = moveup((int)RAW(__NR_epoll_create1, EPOLL_CLOEXEC_));
-	int br = ep < 0 ? ep : moveup((int)RAW(__NR_eventfd2, 0, EPOLL_CLOEXEC_));
+	int br = ep < 0 ? ep
+			: moveup((int)RAW(__NR_eventfd2, 0, EPOLL_CLOEXEC_));
 
 	if (br >= 0) {
 		long r = RAW(__NR_epoll_ctl, ep, EPOLL_CTL_ADD, br, &ev);
@@ -91,7 +91,8 @@ static void makepoller(void)
 	}
 	if (ep >= 0)
 		RAW(__NR_close, ep);
-	print("gmp_shim: no descriptors of our own for a poller (error %d; they "
+	print("gmp_shim: no descriptors of our own for a poller (error %d; "
+	      "they "
 	      "lie at %d and above, see RLIMIT_NOFILE): calls that wait for "
 	      "files block kernel threads\n",
 	      -br, OWNFD);
@@ -217,7 +218,9 @@ bool netpollwaiting(void)
  * them to netpollinject: edges come once. */
 void netpollfetch(struct pollevents *e, int64_t until)
 {
-	struct { int64_t sec, nsec; } ts = { 0, 0 };
+	struct {
+		int64_t sec, nsec;
+	} ts = { 0, 0 };
 	int fd = load_acquire(&epfd);
 
 	e->n = 0;
@@ -231,12 +234,13 @@ void netpollfetch(struct pollevents *e, int64_t until)
 	}
 	e->n = RAW(__NR_epoll_pwait2, fd, e->ev, NPOLLEVENTS,
 		   until == NEVER ? NULL : &ts, NULL, 8);
-	if (e->n == -ENOSYS) /* Linux before 5.11: whole milliseconds, rounded up */
+	if (e->n ==
+	    -ENOSYS) /* Linux before 5.11: whole milliseconds, rounded up */
 		e->n = RAW(__NR_epoll_pwait, fd, e->ev, NPOLLEVENTS,
-			   until == NEVER    ? -1 :
-			   ts.sec > 1000000l ? 1000000000l :
-					       ts.sec * 1000 +
-						       (ts.nsec + MS - 1) / MS,
+			   until == NEVER ? -1
+			   : ts.sec > 1000000l
+				   ? 1000000000l
+				   : ts.sec * 1000 + (ts.nsec + MS - 1) / MS,
 			   NULL, 8);
 	WRITE_ONCE(sched.lastpoll, nanotime());
 	if (unlikely(e->n == -EBADF || e->n == -EINVAL))
@@ -253,8 +257,10 @@ void netpollinject(struct pollevents *e)
 /* There are events to fetch. Any M. */
 bool netpollready(void)
 {
-	struct { int fd; short events, revents; } p = { load_acquire(&epfd), 1,
-							0 };
+	struct {
+		int fd;
+		short events, revents;
+	} p = { load_acquire(&epfd), 1, 0 };
 
 	return netpollwaiting() && p.fd >= 0 && RAW(__NR_poll, &p, 1, 0) > 0;
 }
@@ -331,7 +337,8 @@ static int arm(int fd, struct polldesc *pd, uint32_t *gen, uint32_t events,
 static void look(struct pollstate *ps, int dir)
 {
 	ps->gen = READ_ONCE(ps->pd->gen);
-	ps->seq = load_acquire(&ps->pd->seq[dir]); /* before the try: see ready */
+	ps->seq =
+		load_acquire(&ps->pd->seq[dir]); /* before the try: see ready */
 }
 
 void netpollbegin(int fd, int dir, struct pollstate *ps)
@@ -581,9 +588,8 @@ void netpollmove(int fd)
 	int up;
 
 	lock(&netpolllock);
-	up = netpollown(fd) ?
-		     (int)RAW(__NR_fcntl, fd, F_DUPFD_CLOEXEC_, fd + 1) :
-		     -1;
+	up = netpollown(fd) ? (int)RAW(__NR_fcntl, fd, F_DUPFD_CLOEXEC_, fd + 1)
+			    : -1;
 	if (up >= 0) {
 		if (fd == epfd)
 			WRITE_ONCE(epfd, up);
@@ -605,7 +611,8 @@ void netpollopen(int fd)
 
 bool netpollown(int fd)
 {
-	return fd >= OWNFD && (fd == READ_ONCE(epfd) || fd == READ_ONCE(breakfd));
+	return fd >= OWNFD &&
+	       (fd == READ_ONCE(epfd) || fd == READ_ONCE(breakfd));
 }
 
 uint32_t netpollhints(const struct pollstate *ps)

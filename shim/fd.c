@@ -45,8 +45,8 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
 		int r = 0;
 
 		if (own > first || own > last)
-			r = REAL(close_range)(first, own > last ? last : own - 1,
-					      flags);
+			r = REAL(close_range)(
+				first, own > last ? last : own - 1, flags);
 		if (r || own >= last)
 			return r;
 		first = own + 1;

@@ -12,7 +12,7 @@
 #include <sys/select.h>
 #include <sys/syscall.h>
 
-#define NODES 64
+#define NODES	 64
 #define SETWORDS (FD_SETSIZE / 64)
 
 /* The system call, which cancellation ends. 0 or more, or -E. */
@@ -23,7 +23,8 @@ static long kernelwait(long n, long a, long b, long c, long d, long e, long f)
 	/* seq_cst: pairs with pthread_cancel */
 	__atomic_store_n(&self.waits, true, __ATOMIC_SEQ_CST);
 	if (self.interrupt && !cancelpending())
-		self.interrupt = 0; /* it does not let itself be cancelled now */
+		self.interrupt =
+			0; /* it does not let itself be cancelled now */
 	r = gsyscall(&self.interrupt, n, a, b, c, d, e, f);
 	self.waits = false;
 	return r;
@@ -89,8 +90,8 @@ static long kernelwait(long n, long a, long b, long c, long d, long e, long f)
 /* For epoll_wait: at least that long. */
 static int msof(const struct timespec *ts)
 {
-	return ts->tv_sec > 1000000 ? 1000000000 :
-				      (int)(ts->tv_sec * 1000 +
+	return ts->tv_sec > 1000000 ? 1000000000
+				    : (int)(ts->tv_sec * 1000 +
 					    (ts->tv_nsec + 999999) / 1000000);
 }
 
@@ -125,8 +126,8 @@ static int64_t msdeadline(int ms)
 
 static bool badtime(const struct timespec *ts)
 {
-	return ts && (ts->tv_sec < 0 || ts->tv_nsec < 0 ||
-		      ts->tv_nsec > 999999999);
+	return ts &&
+	       (ts->tv_sec < 0 || ts->tv_nsec < 0 || ts->tv_nsec > 999999999);
 }
 
 /* ---- poll -------------------------------------------------------------------------- */
@@ -219,7 +220,7 @@ EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n,
 
 struct selectcall {
 	int n, r;
-	fd_set *set[3];	   /* the caller's */
+	fd_set *set[3]; /* the caller's */
 	uint64_t in[3][SETWORDS], out[3][SETWORDS];
 };
 
@@ -309,7 +310,8 @@ EXPORT int select(int n, fd_set *restrict r, fd_set *restrict w,
 		ts.tv_nsec = timeout->tv_usec % 1000000 * 1000;
 		deadline = deadlinein(&ts);
 	}
-	got = WAITING(true, deadline, KERNELWAIT(SYS_pselect6, n, r, w, x, left, 0),
+	got = WAITING(true, deadline,
+		      KERNELWAIT(SYS_pselect6, n, r, w, x, left, 0),
 		      selects(n, r, w, x, deadline, handled));
 	if (timeout) {
 		leftof(deadline, &ts);
@@ -384,8 +386,8 @@ static int epolls(int fd, struct epoll_event *ev, int n, int64_t deadline)
 	return r;
 }
 
-static int epollsmasked(int fd, struct epoll_event *ev, int n,
-			int64_t deadline, uint32_t handled)
+static int epollsmasked(int fd, struct epoll_event *ev, int n, int64_t deadline,
+			uint32_t handled)
 {
 	struct epollcall c = { fd, n, 0, ev };
 	struct pollnode node = { .fd = fd };
@@ -407,7 +409,8 @@ EXPORT int epoll_wait(int fd, struct epoll_event *ev, int n, int ms)
 		return r;
 	deadline = msdeadline(ms);
 	return WAITING(parks(), deadline,
-		       KERNELWAIT(SYS_epoll_wait, fd, ev, n, left ? msof(left) : -1, 0, 0),
+		       KERNELWAIT(SYS_epoll_wait, fd, ev, n,
+				  left ? msof(left) : -1, 0, 0),
 		       epolls(fd, ev, n, deadline));
 }
 

@@ -24,8 +24,8 @@ static ssize_t try(struct io *io, const struct iovec *iov, int n)
 	ssize_t r;
 
 	if (!(io->hints & hint)) {
-		r = reads ? REAL(preadv2)(io->fd, iov, n, -1, RWF_NOWAIT) :
-			    REAL(pwritev2)(io->fd, iov, n, -1, RWF_NOWAIT);
+		r = reads ? REAL(preadv2)(io->fd, iov, n, -1, RWF_NOWAIT)
+			  : REAL(pwritev2)(io->fd, iov, n, -1, RWF_NOWAIT);
 		if (r >= 0 || errno != EOPNOTSUPP)
 			return r;
 		io->hints |= hint;
@@ -33,8 +33,8 @@ static ssize_t try(struct io *io, const struct iovec *iov, int n)
 	}
 	if (!ioready(io) && !nothing(iov, n))
 		return -1;
-	return reads ? BLOCKING(REAL(readv)(io->fd, iov, n)) :
-		       BLOCKING(REAL(writev)(io->fd, iov, n));
+	return reads ? BLOCKING(REAL(readv)(io->fd, iov, n))
+		     : BLOCKING(REAL(writev)(io->fd, iov, n));
 }
 
 static ssize_t reads(int fd, const struct iovec *iov, int n)
@@ -142,30 +142,32 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 	}
 
 AT(ssize_t, pread, (int fd, void *buf, size_t n, off_t off), fd, buf, n, off)
-AT(ssize_t, pread64, (int fd, void *buf, size_t n, off64_t off), fd, buf, n, off)
+AT(ssize_t, pread64, (int fd, void *buf, size_t n, off64_t off), fd, buf, n,
+   off)
 AT(ssize_t, __pread_chk, (int fd, void *buf, size_t n, off_t off, size_t size),
    fd, buf, n, off, size)
 AT(ssize_t, __pread64_chk,
-   (int fd, void *buf, size_t n, off64_t off, size_t size), fd, buf, n, off, size)
+   (int fd, void *buf, size_t n, off64_t off, size_t size), fd, buf, n, off,
+   size)
 AT(ssize_t, pwrite, (int fd, const void *buf, size_t n, off_t off), fd, buf, n,
    off)
 AT(ssize_t, pwrite64, (int fd, const void *buf, size_t n, off64_t off), fd, buf,
    n, off)
-AT(ssize_t, preadv, (int fd, const struct iovec *iov, int n, off_t off), fd, iov,
-   n, off)
+AT(ssize_t, preadv, (int fd, const struct iovec *iov, int n, off_t off), fd,
+   iov, n, off)
 AT(ssize_t, preadv64, (int fd, const struct iovec *iov, int n, off64_t off), fd,
    iov, n, off)
 AT(ssize_t, pwritev, (int fd, const struct iovec *iov, int n, off_t off), fd,
    iov, n, off)
-AT(ssize_t, pwritev64, (int fd, const struct iovec *iov, int n, off64_t off), fd,
-   iov, n, off)
+AT(ssize_t, pwritev64, (int fd, const struct iovec *iov, int n, off64_t off),
+   fd, iov, n, off)
 ALIAS_OF(__pread64, pread64);
 ALIAS_OF(__pwrite64, pwrite64);
 
 /* These may be at no offset, too. */
 #define AT2(name, vector)                                                      \
-	EXPORT ssize_t name(int fd, const struct iovec *iov, int n,            \
-			    off_t off, int flags)                              \
+	EXPORT ssize_t name(int fd, const struct iovec *iov, int n, off_t off, \
+			    int flags)                                         \
 	{                                                                      \
 		NATIVELY(name, fd, iov, n, off, flags);                        \
 		if (!ong())                                                    \

@@ -93,9 +93,9 @@ EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 	if (flags & (MSG_WAITALL | MSG_DONTWAIT))
 		return recvfrom(fd, buf, n, flags, NULL, NULL);
 	iobeginsocket(&io, fd, NETPOLL_READ);
-	return ioend(&io, PARKING(&io,
-				  REAL(recv)(fd, buf, n, flags | MSG_DONTWAIT),
-				  REAL(recv)(fd, buf, n, flags)));
+	return ioend(&io,
+		     PARKING(&io, REAL(recv)(fd, buf, n, flags | MSG_DONTWAIT),
+			     REAL(recv)(fd, buf, n, flags)));
 }
 
 EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t n, int flags,
@@ -306,8 +306,8 @@ EXPORT int accept4(int fd, struct sockaddr *restrict addr,
 	if (!io.plain && !(io.hints & FILE_LISTENS) && !listens(&io))
 		io.plain = true; /* an error, at once */
 	r = PARKING(&io,
-		    ioready(&io) ? BLOCKING(REAL(accept4)(fd, addr, len, flags)) :
-				   -1,
+		    ioready(&io) ? BLOCKING(REAL(accept4)(fd, addr, len, flags))
+				 : -1,
 		    REAL(accept4)(fd, addr, len, flags));
 	if (r >= 0)
 		netpollopen(r);
