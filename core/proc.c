@@ -150,14 +150,7 @@ static bool recheck(struct m *mp)
  * last to go idle takes over from a napper. While nobody sleeps so and a P is idle,
  * sysmon sees to it (pollneeded).
  */
-#define POLL_NAP 1u
-#define POLL_NET 2u
 #define NAPMAX (8 * POLLFRESH)
-
-static bool inpoll(void)
-{
-	return (READ_ONCE(sched.poller) & 3) == POLL_NET;
-}
 
 /* What to be: a napper, the one in netpoll, neither (0). *me is the word for it. */
 static uint32_t pollrole(struct m *mp, int64_t when, uint32_t *me)

@@ -386,6 +386,12 @@ struct m *gopark(struct m *mp);
 void goenter(struct m *mp, struct g *gp);
 void goready(struct m *mp, struct g *gp);
 void goreadylist(struct m *mp, struct g *list);	/* linked by schedlink */
+#define POLL_NAP 1u /* sched.poller: what it does, and id << 2 */
+#define POLL_NET 2u
+static inline bool inpoll(void)
+{
+	return (READ_ONCE(sched.poller) & 3) == POLL_NET;
+}
 void pollbreak(int64_t when);
 void pollneeded(void);
 void mstart(void *mp);

@@ -380,10 +380,9 @@ static void duetimers(int64_t now)
  * Where all Ps compute, demand() asks for one. */
 static void duefiles(int64_t now)
 {
-	if (netpollwaiting() && READ_ONCE(sched.npidle) &&
-	    now - READ_ONCE(sched.lastpoll) > POLLFRESH &&
-	    READ_ONCE(sched.poller) == 0)
-		wakep();
+	if (READ_ONCE(sched.npidle) &&
+	    now - READ_ONCE(sched.lastpoll) > POLLFRESH)
+		pollneeded();
 }
 
 /* CPUs the process may use: affinity mask and cgroup quota. */
@@ -519,8 +518,7 @@ static int64_t nextlook(int64_t now, int64_t delay)
 	int64_t when = timersearliest(), slice = options.slice * US / 4;
 
 	if (READ_ONCE(sched.npidle))
-		return now + (netpollwaiting() && !READ_ONCE(sched.poller) &&
-					      delay > POLLFRESH ?
+		return now + (netpollwaiting() && !inpoll() && delay > POLLFRESH ?
 				      POLLFRESH :
 				      delay);
 	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs); i++)
