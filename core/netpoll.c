@@ -91,8 +91,7 @@ static void makepoller(void)
 	}
 	if (ep >= 0)
 		RAW(__NR_close, ep);
-	print("gmp_shim: no descriptors of our own for a poller (error %d; "
-	      "they "
+	print("gmp_shim: no descriptors of our own for a poller (error %d; they "
 	      "lie at %d and above, see RLIMIT_NOFILE): calls that wait for "
 	      "files block kernel threads\n",
 	      -br, OWNFD);
@@ -234,8 +233,8 @@ void netpollfetch(struct pollevents *e, int64_t until)
 	}
 	e->n = RAW(__NR_epoll_pwait2, fd, e->ev, NPOLLEVENTS,
 		   until == NEVER ? NULL : &ts, NULL, 8);
-	if (e->n ==
-	    -ENOSYS) /* Linux before 5.11: whole milliseconds, rounded up */
+	/* Linux before 5.11: whole milliseconds, rounded up */
+	if (e->n == -ENOSYS)
 		e->n = RAW(__NR_epoll_pwait, fd, e->ev, NPOLLEVENTS,
 			   until == NEVER ? -1
 			   : ts.sec > 1000000l
@@ -288,8 +287,8 @@ static void replaced(struct polldesc *pd)
 /* Register fd for `events` at least, if its generation is gen. That it is registered is
  * not taken on trust for longer than RECHECK: the number may have been closed and used
  * again where we do not see it. Before a wait that is as well (the edge is repeated, too);
- * `since` we were sure that it was the file of this wait, that file is gone. 0 or -E: EPERM means that the file cannot
- * be polled. Holds pd->lock. */
+ * `since` we were sure that it was the file of this wait, that file is gone. 0 or -E:
+ * EPERM means that the file cannot be polled. Holds pd->lock. */
 static int armlocked(int fd, struct polldesc *pd, uint32_t *gen,
 		     uint32_t events, bool since)
 {

@@ -2,6 +2,7 @@
  *
  * LOCK ORDER (take left before right; a lock not named is a leaf):
  *	(two timers locks: the P that stays first)
+ *	netpolllock < polldesc.lock < semabucket
  *	stoplock < retakelock < semabucket (two: by address) < timers <
  *	sched.lock < allocation;  siglock < allocation;  sidelock
  * All are struct mutex (lock_futex.c), held for a few hundred instructions with

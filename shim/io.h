@@ -46,12 +46,12 @@ bool ioready(const struct io *io);
 #define GLANCE(call)                                                           \
 	({                                                                     \
 		uint32_t handled_ = gsighandled();                             \
+		int e_ = errno;                                                \
 		__typeof__(call) r_;                                           \
                                                                                \
-		do                                                             \
-			r_ = call;                                             \
-		while (r_ < 0 && errno == EINTR &&                             \
-		       gsighandled() == handled_);                             \
+		while (r_ = call, r_ < 0 && errno == EINTR &&                  \
+					  gsighandled() == handled_)           \
+			errno = e_;                                            \
 		r_;                                                            \
 	})
 

@@ -23,8 +23,7 @@ static long kernelwait(long n, long a, long b, long c, long d, long e, long f)
 	/* seq_cst: pairs with pthread_cancel */
 	__atomic_store_n(&self.waits, true, __ATOMIC_SEQ_CST);
 	if (self.interrupt && !cancelpending())
-		self.interrupt =
-			0; /* it does not let itself be cancelled now */
+		self.interrupt = 0; /* it may not be cancelled now */
 	r = gsyscall(&self.interrupt, n, a, b, c, d, e, f);
 	self.waits = false;
 	return r;
@@ -40,7 +39,7 @@ static long kernelwait(long n, long a, long b, long c, long d, long e, long f)
 		uint32_t handled_ = gsighandled();                             \
 		struct timespec ts_, *left = &ts_;                             \
 		bool place_ = false;                                           \
-		int r_ = -1;                                                   \
+		int r_ = -1, e_ = errno;                                       \
                                                                                \
 		if (!(can) || (place_ = entersyscallwait()) ||                 \
 		    ((r_ = park) < 0 && errno == ENOSYS)) {                    \
@@ -50,6 +49,7 @@ static long kernelwait(long n, long a, long b, long c, long d, long e, long f)
 			if (!place_)                                           \
 				entersyscall();                                \
 			do {                                                   \
+				errno = e_; /* as it was, if it succeeds */    \
 				if ((deadline) == NEVER)                       \
 					left = NULL;                           \
 				else                                           \
