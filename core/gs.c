@@ -287,14 +287,9 @@ struct g *gmain(void)
 	return sched.maing;
 }
 
-/* sysmon may not have run yet: 0 would mean the caller's own thread to the kernel. */
 int gsysmontid(void)
 {
-	int tid;
-
-	while (!(tid = (int)load_acquire(&sched.sysmontid)))
-		futexsleep(&sched.sysmontid, 0, NEVER); /* pairs with sysmon */
-	return tid;
+	return (int)sched.sysmontid;
 }
 
 int gtid(const struct g *gp)

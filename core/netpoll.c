@@ -49,6 +49,12 @@ static struct mutex netpolllock;
 /* The instance: -1 not made yet; FAILED: it cannot be, files block kernel threads. */
 #define FAILED (-2)
 static int epfd = -1, breakfd = -1;
+static uint32_t made; /* how often they changed; by netpolllock, read anywhere */
+/* sysmon has a file table of its own: the last of them, as that has it. */
+static struct {
+	int epfd, breakfd;
+	uint32_t made;
+} sysmons = { -1, -1, 0 };
 
 static long ctl(int op, int fd, uint32_t events, uint32_t gen)
 {
@@ -71,7 +77,7 @@ static int moveup(int fd)
 }
 
 /* Holds netpolllock. */
-static void makepoller(void)
+static void makepoller(bool complain)
 {
 	struct epoll_event ev = { EPOLLIN | EPOLLET, BREAK };
 	int ep = moveup((int)RAW(__NR_epoll_create1, EPOLL_CLOEXEC_));
@@ -83,6 +89,7 @@ static void makepoller(void)
 
 		if (r == 0) {
 			breakfd = br;
+			store_release(&made, made + 1);
 			store_release(&epfd, ep); /* pairs with netpollinited */
 			return;
 		}
@@ -91,7 +98,10 @@ static void makepoller(void)
 	}
 	if (ep >= 0)
 		RAW(__NR_close, ep);
-	print("gmp_shim: no descriptors of our own for a poller (error %d; they "
+	if (!complain)
+		return;
+	print("gmp_shim: no descriptors of our own for a poller (error %d; "
+	      "they "
 	      "lie at %d and above, see RLIMIT_NOFILE): calls that wait for "
 	      "files block kernel threads\n",
 	      -br, OWNFD);
@@ -110,11 +120,34 @@ static bool netpollinit(void)
 
 		lock(&netpolllock);
 		if (epfd == -1)
-			makepoller();
+			makepoller(true);
 		unlock(&netpolllock);
 		releasem(mp);
 	}
 	return netpollinited();
+}
+
+/* Before other threads can see the descriptors where they are for an instant. If there
+ * are none to be had, whoever needs them tries again. */
+void netpollstart(void)
+{
+	lock(&netpolllock);
+	makepoller(false);
+	unlock(&netpolllock);
+}
+
+/* On sysmon: have the instance's descriptors. */
+void netpollshare(void)
+{
+	if (sysmons.made == load_acquire(&made))
+		return;
+	lock(&netpolllock);
+	sysmonputfd(sysmons.epfd);
+	sysmonputfd(sysmons.breakfd);
+	sysmons.epfd = sysmongetfd(epfd);
+	sysmons.breakfd = sysmongetfd(breakfd);
+	sysmons.made = made;
+	unlock(&netpolllock);
 }
 
 /* NULL: no such number, or no memory. */
@@ -190,7 +223,7 @@ static cold void rebuild(int old)
 	lock(&netpolllock);
 	if (epfd == old) {
 		epfd = -1;
-		makepoller();
+		makepoller(true);
 		/* whoever sleeps in the old one sees nothing any more */
 		__atomic_store_n(&sched.poller, 0, __ATOMIC_SEQ_CST);
 		for (uint32_t i = 0; i < NCHUNK; i++) {
@@ -253,23 +286,32 @@ void netpollinject(struct pollevents *e)
 		gotevent(&e->ev[i]);
 }
 
-/* There are events to fetch. Any M. */
+/* There are events to fetch. On sysmon. */
 bool netpollready(void)
 {
 	struct {
 		int fd;
 		short events, revents;
-	} p = { load_acquire(&epfd), 1, 0 };
+	} p = { -1, 1, 0 };
 
-	return netpollwaiting() && p.fd >= 0 && RAW(__NR_poll, &p, 1, 0) > 0;
+	if (!netpollwaiting())
+		return false;
+	netpollshare();
+	p.fd = sysmons.epfd;
+	return RAW(__NR_poll, &p, 1, 0) > 0;
 }
 
 /* End the M's wait in netpoll. Any thread. */
 void netpollbreak(void)
 {
 	uint64_t one = 1;
+	int fd = READ_ONCE(breakfd);
 
-	RAW(__NR_write, READ_ONCE(breakfd), &one, 8);
+	if (onsysmon()) {
+		netpollshare();
+		fd = sysmons.breakfd;
+	}
+	RAW(__NR_write, fd, &one, 8);
 }
 
 /* ---- registration ------------------------------------------------------------------ */
@@ -594,6 +636,7 @@ void netpollmove(int fd)
 			WRITE_ONCE(epfd, up);
 		else
 			WRITE_ONCE(breakfd, up);
+		store_release(&made, made + 1);
 		RAW(__NR_close, fd);
 	}
 	unlock(&netpolllock);
@@ -640,7 +683,8 @@ void netpollfork(void)
 		RAW(__NR_close, epfd);
 		RAW(__NR_close, breakfd);
 	}
-	epfd = breakfd = -1;
+	epfd = breakfd = sysmons.epfd = sysmons.breakfd = -1;
+	made = sysmons.made = 0;
 	netpolllock.key = 0;
 	for (uint32_t i = 0; i < NCHUNK; i++)
 		if (chunks[i]) {

@@ -18,7 +18,7 @@ void sysfree(void *p, size_t size);
 int64_t sysnanotime(void);		 /* CLOCK_MONOTONIC by system call */
 int usleep_raw(uint32_t us);		 /* 0 or -EINTR */
 int gettid_raw(void);
-void oswrite(const char *s, size_t n);	 /* to stderr */
+void oswrite(int fd, const char *s, size_t n);
 
 static inline int64_t nanotime(void);
 

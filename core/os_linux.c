@@ -74,7 +74,7 @@ int gettid_raw(void)
 	return (int)RAW(__NR_gettid);
 }
 
-void oswrite(const char *s, size_t n)
+void oswrite(int fd, const char *s, size_t n)
 {
-	RAW(__NR_write, 2, s, n);
+	RAW(__NR_write, fd, s, n);
 }

@@ -74,6 +74,14 @@ static void format(struct out *o, const char *f, va_list ap)
 	}
 }
 
+static void tostderr(const struct out *o)
+{
+	int fd = sysmongetfd(2);
+
+	oswrite(fd, o->buf, o->n);
+	sysmonputfd(fd);
+}
+
 void print(const char *fmt, ...)
 {
 	struct out o = { .n = 0 };
@@ -82,7 +90,7 @@ void print(const char *fmt, ...)
 	va_start(ap, fmt);
 	format(&o, fmt, ap);
 	va_end(ap);
-	oswrite(o.buf, o.n);
+	tostderr(&o);
 }
 
 /* What every G does: the first few hundred that live. Racy by nature. */
@@ -117,7 +125,7 @@ void throw(const char *fmt, ...)
 	format(&o, fmt, ap);
 	put(&o, '\n');
 	va_end(ap);
-	oswrite(o.buf, o.n);
+	tostderr(&o);
 	dump();
 	RAW(__NR_tgkill, RAW(__NR_getpid), RAW(__NR_gettid), 6);
 	__builtin_trap();

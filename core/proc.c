@@ -822,7 +822,6 @@ void mstart(void *arg)
 	mp->tid = gettid_raw();
 	if (!sigstackalloc(mp))
 		throw("no memory for an alternate signal stack");
-	mopenproc(mp);
 	xadd(&sched.nmstarting, -1);
 	notewakeup(&sched.templatenote);
 	stopm(mp);

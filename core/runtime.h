@@ -177,7 +177,7 @@ struct m {
 
 	/* sysmon only, but tid (set once) */
 	int32_t tid;
-	int procfd;		/* /proc/self/task/TID/..., or -1 */
+	int procfd;		/* sysmon's, /proc/self/task/TID/..., or -1 */
 	uint32_t prockind;	/* which file: enum in sysmon.c */
 	int64_t takenat;	/* since when it is unseen without its P */
 	struct g g0store;
@@ -268,6 +268,7 @@ struct schedt {
 	/* sysmon and the template thread */
 	struct mutex retakelock;
 	uint32_t sysmonwait;	/* 1: sysmon sleeps until a P is in use again */
+	struct m *sysmonm;
 	uint32_t sysmontid;	/* 0 until it runs */
 	uint32_t ntaken;	/* Ms that lost their P unseen and are not back */
 	uint64_t npreempt;	/* for the report */
@@ -304,6 +305,11 @@ static inline struct m *goncpu(const struct g *gp)
 	return __atomic_load_n(&gp->sched.oncpu, __ATOMIC_ACQUIRE) ?
 		       READ_ONCE(((struct g *)gp)->sched.m) :
 		       NULL;
+}
+
+static inline bool onsysmon(void)
+{
+	return curg() && curg()->sched.m == sched.sysmonm;
 }
 
 /* Nothing of the program runs here, and nothing moves gp, the caller's, to another
@@ -411,6 +417,8 @@ void netpollfetch(struct pollevents *e, int64_t until);
 void netpollinject(struct pollevents *e);
 void netpollbreak(void);
 bool netpollready(void);
+void netpollstart(void);
+void netpollshare(void);
 void netpollfork(void);
 #define POLLFRESH 250000l /* ns; somebody has looked at the files lately */
 
@@ -451,7 +459,8 @@ void gfreeflush(struct p *pp);	/* holds sched.lock */
 void sysmon(void *mp);
 void schedtraceline(int64_t now);
 uint32_t cpucount(void);
-void mopenproc(struct m *mp);
+int sysmongetfd(int fd);
+void sysmonputfd(int fd);
 struct p *retake(struct p *pp, enum takenwhy why);
 
 void sysmonwake(void);

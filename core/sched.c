@@ -247,7 +247,7 @@ static int initm0(void)
 	m0.tid = gettid_raw();
 	m0.id = 0;
 	m0.rand = 0x9e3779b9;
-	mopenproc(&m0);
+	m0.procfd = -1;
 	lock(&sched.lock);
 	m0.alllink = sched.allm;
 	store_release(&sched.allm, &m0); /* pairs with walkers of allm */
@@ -299,9 +299,13 @@ int schedinit(void)
 	sched.wantspare = 1;
 	unlock(&sched.lock);
 	store_release(&schedstarted, true);
+	netpollstart();
 	err = startthread(sysmon, allocm());
 	if (err)
 		throw("cannot start sysmon (error %d)", -err);
+	/* it makes its file table while the program's is nobody else's */
+	while (!load_acquire(&sched.sysmontid))
+		futexsleep(&sched.sysmontid, 0, NEVER);
 	notewakeup(&sched.templatenote);
 	return 0;
 }
@@ -316,9 +320,6 @@ void schedfork(void)
 
 	if (!gp)
 		return;
-	for (struct m *mp = sched.allm; mp; mp = mp->alllink)
-		if (mp->procfd >= 0)
-			RAW(__NR_close, mp->procfd);
 	stoplock.key = 0;
 	stackfork();
 	gsfork();

@@ -32,9 +32,44 @@
 #define MEMBARRIER_PRIVATE_EXPEDITED 8
 #define MINDELAY 20u
 #define MAXDELAY 10000u
-#define OWNFD 512 /* our descriptors: beyond those that daemons close */
-#define F_DUPFD_CLOEXEC_ 1030
 #define O_RDONLY_CLOEXEC 02000000
+#define CLOSE_RANGE_UNSHARE_ 2
+
+/* ---- files --------------------------------------------------------------------------- */
+
+/* sysmon's file table is its own: a file that it opened in the program's would have the
+ * lowest free number for an instant, which is the program's to have, to dup2 over, or to
+ * close. Not before Linux 5.9, or where it is forbidden. */
+static bool ownfiles;
+static uint32_t opened; /* nm when all Ms' files were open */
+
+static void unsharefiles(void)
+{
+	opened = 0;
+	/* is the rest allowed, too? There is no way back. */
+	ownfiles = RAW(__NR_pidfd_getfd, -1, -1, 0) == -EBADF &&
+		   RAW(__NR_pidfd_open, -1, 0) == -EINVAL &&
+		   RAW(__NR_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE_) == 0;
+}
+
+/* A descriptor of the process as the caller has it, for sysmonputfd, or -E. Any thread. */
+int sysmongetfd(int fd)
+{
+	int pidfd, r;
+
+	if (!ownfiles || !onsysmon())
+		return fd;
+	pidfd = (int)RAW(__NR_pidfd_open, RAW(__NR_getpid), 0);
+	r = (int)RAW(__NR_pidfd_getfd, pidfd, fd, 0);
+	RAW(__NR_close, pidfd);
+	return r;
+}
+
+void sysmonputfd(int fd)
+{
+	if (ownfiles && fd >= 0 && onsysmon())
+		RAW(__NR_close, fd);
+}
 
 /* ---- what an M does in the kernel ------------------------------------------------- */
 
@@ -58,43 +93,49 @@ static int openproc(int tid, const char *file)
 	return (int)RAW(__NR_openat, -100, path, O_RDONLY_CLOEXEC);
 }
 
-void mopenproc(struct m *mp)
+static void mopenproc(struct m *mp)
 {
-	int fd = openproc(mp->tid, "/syscall");
-
+	mp->procfd = openproc(mp->tid, "/syscall");
 	mp->prockind = PROC_SYSCALL;
-	if (fd < 0) {
-		fd = openproc(mp->tid, "/stat");
-		mp->prockind = PROC_STAT;
+	if (mp->procfd < 0) {
+		mp->procfd = openproc(mp->tid, "/stat");
+		mp->prockind = mp->procfd < 0 ? PROC_NONE : PROC_STAT;
 	}
-	mp->procfd = -1;
-	if (fd < 0) {
-		mp->prockind = PROC_NONE;
+}
+
+/* Open the files of the Ms that have come since: later it may not be allowed. */
+static void openprocs(void)
+{
+	uint32_t n = READ_ONCE(sched.nm);
+
+	if (!ownfiles || opened == n)
 		return;
+	for (struct m *mp = load_acquire(&sched.allm); mp; mp = mp->alllink) {
+		if (mp->procfd >= 0 || READ_ONCE(mp->pstate) == PS_FOREIGN)
+			continue;
+		if (READ_ONCE(mp->tid))
+			mopenproc(mp);
+		else
+			n = opened; /* not yet up */
 	}
-	mp->procfd = (int)RAW(__NR_fcntl, fd, F_DUPFD_CLOEXEC_, OWNFD);
-	RAW(__NR_close, fd);
+	opened = n;
 }
 
 /* The file's first bytes. 0: there is none. */
 static long readproc(struct m *mp, char *buf, long size)
 {
-	long n;
+	long n = 0;
 
-	if (mp->procfd < 0) {
-		mopenproc(mp); /* no descriptors were left, or they were closed */
-		if (mp->procfd < 0)
-			return 0;
+	if (mp->procfd < 0)
+		mopenproc(mp);
+	if (mp->procfd >= 0)
 		n = RAW(__NR_pread64, mp->procfd, buf, size - 1, 0);
-		RAW(__NR_close, mp->procfd);
-		mp->procfd = -1;
-	} else {
-		n = RAW(__NR_pread64, mp->procfd, buf, size - 1, 0);
-		if (n == -EBADF)
-			mp->procfd = -1;
-	}
 	if (n < 0)
 		n = 0;
+	if (!ownfiles && mp->procfd >= 0) {
+		RAW(__NR_close, mp->procfd);
+		mp->procfd = -1;
+	}
 	buf[n] = 0;
 	return n;
 }
@@ -539,8 +580,6 @@ void sysmon(void *arg)
 
 	mp->pstate = PS_FOREIGN;
 	mp->tid = gettid_raw();
-	store_release(&sched.sysmontid, (uint32_t)mp->tid); /* see gsysmontid */
-	futexwakeup(&sched.sysmontid, 1 << 30);
 	mp->sigmask = MASK_ALL;
 	mp->nosig = true;
 	mp->curg = mp->g0;
@@ -548,6 +587,11 @@ void sysmon(void *arg)
 	mp->g0->sched.m = mp;
 	mp->g0->sched.fs = gettp();
 	tlsg = mp->g0;
+	sched.sysmonm = mp;
+	unsharefiles();
+	netpollshare();
+	store_release(&sched.sysmontid, (uint32_t)mp->tid); /* see schedinit */
+	futexwakeup(&sched.sysmontid, 1);
 	for (;;) {
 		int64_t now;
 
@@ -557,6 +601,7 @@ void sysmon(void *arg)
 		else
 			sigreceive(mp, nextlook(nanotime(), delay * US));
 		now = nanotime();
+		openprocs();
 		if (watch(now))
 			busy = now;
 		if (now - busy < BUSY) {
