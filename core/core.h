@@ -278,6 +278,7 @@ struct pollstate {
 	uint32_t gen, seq;
 	bool sure; /* the registration is this file's */
 	int64_t step;
+	int64_t now; /* of netpolltrusted; 0: not asked */
 };
 /* Before the try. Any fd, valid or not. */
 void netpollbegin(int fd, int dir, struct pollstate *ps);
@@ -286,6 +287,16 @@ void netpollbegin(int fd, int dir, struct pollstate *ps);
  * was closed meanwhile; -EPERM: such a file cannot be polled; another -E: nor can this
  * one now. The caller blocks in the kernel then. */
 int netpollwait(int fd, int dir, struct pollstate *ps, int64_t deadline);
+/* What was told of the file by netpollhint holds still, although flags and options belong
+ * to the file and not to the number: it is young (see netpolllooked), and no
+ * netpollchanged came since. */
+bool netpolltrusted(struct pollstate *ps);
+/* It was made sure of after netpolltrusted said no. */
+void netpolllooked(const struct pollstate *ps);
+/* Flags or options of some file are about to change. */
+void netpollchanged(void);
+/* The call has written something. */
+void netpollwrote(int fd, const struct pollstate *ps);
 /* The call that netpollwait returned 0 for did not have to wait again: there may be
  * more for the next waiter. */
 void netpollpass(int dir, const struct pollstate *ps);

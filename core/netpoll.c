@@ -42,6 +42,11 @@ struct polldesc {
 	struct pollnode *nodes;
 	int64_t sure;	/* when it was last made sure of */
 	uint32_t nwait; /* Gs in netpollwait */
+	/* hints, see "Peers" */
+	uint32_t peer; /* 1 + the number of what gets ready when this is written to */
+	uint32_t seen; /* how often that was so */
+	uint32_t from; /* 1 + the number whose writer wakes this one's reader */
+	int64_t looked; /* netpolllooked */
 };
 
 static struct polldesc *chunks[NCHUNK];
@@ -172,6 +177,29 @@ static struct polldesc *polldesc(int fd, bool make)
 	return &p[(uint32_t)fd % CHUNK];
 }
 
+/* ---- what is known of a file ------------------------------------------------------- */
+
+static int64_t changedat; /* whoever has looked before that is not trusted */
+
+bool netpolltrusted(struct pollstate *ps)
+{
+	int64_t looked = ps->pd ? READ_ONCE(ps->pd->looked) : 0;
+
+	ps->now = nanotime();
+	return ps->now - looked < RECHECK && looked > READ_ONCE(changedat);
+}
+
+void netpolllooked(const struct pollstate *ps)
+{
+	if (ps->pd && READ_ONCE(ps->pd->gen) == ps->gen)
+		WRITE_ONCE(ps->pd->looked, ps->now);
+}
+
+void netpollchanged(void)
+{
+	WRITE_ONCE(changedat, nanotime());
+}
+
 /* ---- events ---------------------------------------------------------------------- */
 
 /* Holds pd->lock. A node that is in the list has an owner that has not returned. */
@@ -206,6 +234,55 @@ static void gotevent(const struct epoll_event *ev)
 		lock(&pd->lock);
 		wakenodes(pd);
 		unlock(&pd->lock);
+	}
+}
+
+/* "Peers". By a write to one end of a pipe, a socket pair, a connection within the
+ * process the other end gets ready, of which the kernel tells those who ask. So it is
+ * learned which: if it was the only one that got ready after a write, PEERSURE times in
+ * a row, its reader is woken with the write, with no look at the poller. It tries; if
+ * that was for nothing, the pair is forgotten.
+ */
+#define PEERSURE 4
+
+static void learn(struct polldesc *pd, const struct epoll_event *ev)
+{
+	uint32_t peer = (uint32_t)ev->data + 1;
+
+	if (ev->data == BREAK || !(ev->events & EPOLLIN))
+		return;
+	if (READ_ONCE(pd->peer) != peer) {
+		WRITE_ONCE(pd->seen, 0);
+		WRITE_ONCE(pd->peer, peer);
+	}
+	WRITE_ONCE(pd->seen, READ_ONCE(pd->seen) + 1);
+}
+
+/* pd's reader was woken, and found nothing. */
+static void forget(struct polldesc *pd)
+{
+	struct polldesc *w = polldesc((int)READ_ONCE(pd->from) - 1, false);
+
+	WRITE_ONCE(pd->from, 0);
+	if (w)
+		WRITE_ONCE(w->seen, 0);
+}
+
+void netpollwrote(int fd, const struct pollstate *ps)
+{
+	struct polldesc *pd = ps->pd, *to;
+
+	if (!pd || !curg())
+		return;
+	if (READ_ONCE(pd->seen) < PEERSURE) {
+		/* that M may run another G by now: it is a hint */
+		WRITE_ONCE(((struct m *)curg()->sched.m)->wrote, pd);
+		return;
+	}
+	to = polldesc((int)READ_ONCE(pd->peer) - 1, false);
+	if (to && READ_ONCE(to->nwait)) {
+		WRITE_ONCE(to->from, (uint32_t)fd + 1);
+		ready(to, NETPOLL_READ, 1);
 	}
 }
 
@@ -279,9 +356,12 @@ void netpollfetch(struct pollevents *e, int64_t until)
 		rebuild(fd);
 }
 
-/* Make ready the Gs that wait for these; without a P, for everybody. */
-void netpollinject(struct pollevents *e)
+/* Make ready the Gs that wait for these; without a P, for everybody. `wrote` is the file
+ * that was last written to before they came, if that is known. */
+void netpollinject(struct pollevents *e, struct polldesc *wrote)
 {
+	if (wrote && e->n == 1)
+		learn(wrote, &e->ev[0]);
 	for (long i = 0; i < e->n; i++)
 		gotevent(&e->ev[i]);
 }
@@ -322,6 +402,7 @@ static void replaced(struct polldesc *pd)
 {
 	WRITE_ONCE(pd->armed, 0);
 	WRITE_ONCE(pd->hints, 0);
+	WRITE_ONCE(pd->seen, 0);
 	WRITE_ONCE(pd->gen, pd->gen + 1);
 	wakeall(pd);
 }
@@ -385,7 +466,7 @@ static void look(struct pollstate *ps, int dir)
 void netpollbegin(int fd, int dir, struct pollstate *ps)
 {
 	ps->pd = polldesc(fd, true);
-	ps->step = 0;
+	ps->step = ps->now = 0;
 	ps->sure = false;
 	if (ps->pd)
 		look(ps, dir);
@@ -426,12 +507,15 @@ int netpollwait(int fd, int dir, struct pollstate *ps, int64_t deadline)
 			      .check = unchanged,
 			      .arg = &c };
 	uint32_t events = dir == NETPOLL_READ ? READS : EPOLLOUT;
-	int64_t now = nanotime(), again;
+	int64_t now = ps->now ? ps->now : nanotime(), again;
 	struct m *mp;
 	int r;
 
 	if (!pd || !netpollinit())
 		return -ENOSYS;
+	if (ps->step && READ_ONCE(pd->from))
+		forget(pd);
+	ps->now = 0;
 	/* others wait already: for the same file? */
 	if (now - pd->sure > RECHECK || READ_ONCE(pd->nwait) ||
 	    (READ_ONCE(pd->armed) & events) != events) {

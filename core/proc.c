@@ -243,7 +243,7 @@ static bool pollsleep(struct m *mp)
 	unlock(&sched.lock);
 	if (pp)
 		acquirep(mp, pp);
-	netpollinject(&ev);
+	netpollinject(&ev, NULL);
 	return pp != NULL;
 }
 
@@ -274,15 +274,20 @@ void pollneeded(void)
 		wakep();
 }
 
-/* Make ready the Gs whose files are, on mp's P. */
-static void polllook(void)
+/* Make ready the Gs whose files are, on pp, the caller's. As long as they fit in its
+ * queue: in the global one they would be overtaken by those who come later. */
+static void polllook(struct m *mp, struct p *pp)
 {
 	struct pollevents ev;
+	struct polldesc *wrote;
 
-	if (!netpollwaiting() || inpoll())
+	if (!netpollwaiting() || inpoll() ||
+	    pp->runqtail - READ_ONCE(pp->runqhead) > RUNQ - NPOLLEVENTS)
 		return;
+	wrote = mp->wrote;
+	mp->wrote = NULL;
 	netpollfetch(&ev, 0);
-	netpollinject(&ev);
+	netpollinject(&ev, wrote);
 }
 
 /* The world is being stopped: drop the P and sleep. */
@@ -349,7 +354,7 @@ static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
 
 	runtimers(mp, pp, now);
 	if (fair || now - READ_ONCE(sched.lastpoll) > POLLFRESH)
-		polllook();
+		polllook(mp, pp);
 	/* a preempted G goes to the global queue: not before those here, then */
 	if (fair)
 		gp = fromglobal(pp, 1);
@@ -412,7 +417,7 @@ static struct g *findrunnable(struct m *mp)
 		gp = findlocal(mp, pp, now);
 		if (gp)
 			return gp;
-		polllook();
+		polllook(mp, pp);
 		gp = runqget(pp, false);
 		if (gp)
 			return gp;

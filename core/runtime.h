@@ -153,6 +153,7 @@ struct m {
 	struct g *curg;		/* NULL on g0 */
 	struct g *dead;		/* exited G whose stack this M has just left */
 	struct g *switchto;	/* G that gswitch may find still being left */
+	struct polldesc *wrote;	/* what its Gs last wrote to; see netpoll.c, Peers */
 	uint64_t sigmask;	/* what the kernel has for this thread */
 	bool spinning;		/* counted in sched.nmspinning */
 	uint32_t rand;
@@ -414,7 +415,7 @@ struct pollevents {
 	struct epoll_event ev[NPOLLEVENTS];
 };
 void netpollfetch(struct pollevents *e, int64_t until);
-void netpollinject(struct pollevents *e);
+void netpollinject(struct pollevents *e, struct polldesc *wrote);
 void netpollbreak(void);
 bool netpollready(void);
 void netpollstart(void);

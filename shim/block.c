@@ -4,6 +4,7 @@
 #include "shim/shim.h"
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 
 #define ARGS(...) __VA_ARGS__
@@ -80,6 +81,29 @@ EXPORT int aio_suspend64(const struct aiocb64 *const list[], int n,
 	return aio_suspend((const struct aiocb *const *)list, n, timeout);
 }
 
+/* ---- one that a signal makes short -------------------------------------------------------- */
+
+EXPORT ssize_t getrandom(void *buf, size_t size, unsigned flags)
+{
+	NATIVELY(getrandom, buf, size, flags);
+	uint32_t handled = gsighandled();
+	size_t done = 0;
+	ssize_t r;
+
+	if (!ong())
+		return REAL(getrandom)(buf, size, flags);
+	do {
+		r = BLOCKING(REAL(getrandom)((char *)buf + done, size - done,
+					     flags));
+		if (r < 0)
+			break;
+		done += (size_t)r;
+		/* without signals only /dev/random's may be */
+	} while (done < size && !(flags & GRND_RANDOM) &&
+		 gsighandled() == handled);
+	return done ? (ssize_t)done : r;
+}
+
 /* ---- those with a variable argument ----------------------------------------------------- */
 
 EXPORT void syslog(int pri, const char *fmt, ...)
@@ -126,7 +150,6 @@ bool blockcall(long n, long *a, long *res)
 	case SYS_ftruncate:
 	case SYS_truncate:
 	case SYS_copy_file_range:
-	case SYS_getrandom:
 	case SYS_wait4:
 	case SYS_waitid:
 	case SYS_msgrcv:
@@ -153,6 +176,9 @@ bool blockcall(long n, long *a, long *res)
 		if (a[1] == F_SETLKW || a[1] == F_OFD_SETLKW)
 			break;
 		return false;
+	case SYS_getrandom:
+		*res = getrandom((void *)a[0], (size_t)a[1], (unsigned)a[2]);
+		return true;
 	default:
 		return false;
 	}

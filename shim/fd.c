@@ -111,6 +111,7 @@ static int fcntls(int fd, int cmd, void *arg)
 	case F_SETFL:
 		r = REAL(fcntl)(fd, cmd, arg);
 		netpollunhint(fd); /* it may block now, or not any more */
+		netpollchanged();
 		return r;
 	}
 	return REAL(fcntl)(fd, cmd, arg);
@@ -143,8 +144,10 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	if (!ong())
 		return REAL(ioctl)(fd, request, arg);
 	r = HANDOFF(REAL(ioctl)(fd, request, arg));
-	if (request == FIONBIO)
+	if (request == FIONBIO) {
 		netpollunhint(fd);
+		netpollchanged();
+	}
 	return r;
 }
 

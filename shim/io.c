@@ -64,34 +64,52 @@ static int64_t sodeadline(const struct io *io)
 	struct timeval tv;
 	struct timespec ts;
 	socklen_t len = sizeof(tv);
+	bool reads = io->dir == NETPOLL_READ;
 
 	if (io->hints & FILE_NOSOCKET)
 		return NEVER;
 	if (getsockopt(io->fd, SOL_SOCKET,
-		       io->dir == NETPOLL_READ ? SO_RCVTIMEO : SO_SNDTIMEO, &tv,
-		       &len)) {
+		       reads ? SO_RCVTIMEO : SO_SNDTIMEO, &tv, &len)) {
 		netpollhint(&io->ps, FILE_NOSOCKET);
 		return NEVER;
 	}
-	if (tv.tv_sec == 0 && tv.tv_usec == 0)
+	if (tv.tv_sec == 0 && tv.tv_usec == 0) {
+		netpollhint(&io->ps, reads ? FILE_UNTIMEDR : FILE_UNTIMEDW);
 		return NEVER;
+	}
 	ts.tv_sec = tv.tv_sec;
 	ts.tv_nsec = tv.tv_usec * 1000;
 	return deadlinein(&ts);
+}
+
+/* Does the call block at all, and until when? Looked at once; what is taken on trust at
+ * first, at the latest when the wait has lasted long enough for trust to end. */
+static bool blocks(struct io *io)
+{
+	uint32_t untimed = FILE_NOSOCKET |
+			   (io->dir == NETPOLL_READ ? FILE_UNTIMEDR :
+						      FILE_UNTIMEDW);
+
+	io->deadline = NEVER;
+	if (netpolltrusted(&io->ps) && (io->hints & untimed))
+		return true;
+	io->timed = true;
+	if (nonblocking(io->fd)) { /* since a short while */
+		netpollhint(&io->ps, FILE_PLAIN);
+		return false;
+	}
+	io->deadline = sodeadline(io);
+	netpolllooked(&io->ps);
+	return true;
 }
 
 bool iowait(struct io *io)
 {
 	int r;
 
-	if (!io->timed) {
-		if (nonblocking(io->fd)) { /* since a short while */
-			netpollhint(&io->ps, FILE_PLAIN);
-			errno = EAGAIN;
-			return false;
-		}
-		io->deadline = sodeadline(io);
-		io->timed = true;
+	if (!io->timed && !blocks(io)) {
+		errno = EAGAIN;
+		return false;
 	}
 	r = netpollwait(io->fd, io->dir, &io->ps, io->deadline);
 	switch (r) {
@@ -129,6 +147,8 @@ ssize_t ioend(struct io *io, ssize_t r)
 
 	if (unlikely(io->waited) && (r >= 0 || e != EAGAIN))
 		netpollpass(io->dir, &io->ps);
+	if (r > 0 && io->dir == NETPOLL_WRITE && !io->plain)
+		netpollwrote(io->fd, &io->ps);
 	errno = r >= 0 ? io->saved : e;
 	return r;
 }

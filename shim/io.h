@@ -7,6 +7,7 @@
 #ifndef SHIM_IO_H
 #define SHIM_IO_H
 
+#include "asm/x86_64/syscall.h"
 #include "shim/shim.h"
 #include <sys/types.h>
 
@@ -17,6 +18,8 @@
 #define FILE_POLLW 8u  /* nor writes */
 #define FILE_LISTENS 16u
 #define FILE_NOSOCKET 32u
+#define FILE_UNTIMEDR 64u /* no SO_RCVTIMEO when last looked at */
+#define FILE_UNTIMEDW 128u
 
 struct io {
 	int fd, dir;
@@ -53,6 +56,14 @@ bool ioready(const struct io *io);
 					  gsighandled() == handled_)           \
 			errno = e_;                                            \
 		r_;                                                            \
+	})
+
+/* A system call that does not wait, without libc's cancellation around it. */
+#define TRY(...)                                                               \
+	({                                                                     \
+		ssize_t t_ = RAW(__VA_ARGS__);                                 \
+                                                                               \
+		t_ >= 0 ? t_ : ret_errno((int)t_);                             \
 	})
 
 /* Make `try` until it does not say EAGAIN, parking in between; `real` where that is not

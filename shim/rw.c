@@ -24,8 +24,8 @@ static ssize_t try(struct io *io, const struct iovec *iov, int n)
 	ssize_t r;
 
 	if (!(io->hints & hint)) {
-		r = reads ? REAL(preadv2)(io->fd, iov, n, -1, RWF_NOWAIT)
-			  : REAL(pwritev2)(io->fd, iov, n, -1, RWF_NOWAIT);
+		r = TRY(reads ? __NR_preadv2 : __NR_pwritev2, io->fd, iov, n,
+			-1, 0, RWF_NOWAIT);
 		if (r >= 0 || errno != EOPNOTSUPP)
 			return r;
 		io->hints |= hint;

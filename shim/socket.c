@@ -61,7 +61,8 @@ static ssize_t receives(int fd, struct msghdr *msg, int flags)
 	    ((flags & MSG_PEEK) && (flags & MSG_WAITALL)))
 		io.plain = true;
 	for (;;) {
-		r = PARKING(&io, REAL(recvmsg)(fd, &m, flags | MSG_DONTWAIT),
+		r = PARKING(&io,
+			    TRY(__NR_recvmsg, fd, &m, flags | MSG_DONTWAIT),
 			    REAL(recvmsg)(fd, &m, flags));
 		if (r >= 0 && !done) {
 			msg->msg_namelen = m.msg_namelen;
@@ -94,7 +95,9 @@ EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 		return recvfrom(fd, buf, n, flags, NULL, NULL);
 	iobeginsocket(&io, fd, NETPOLL_READ);
 	return ioend(&io,
-		     PARKING(&io, REAL(recv)(fd, buf, n, flags | MSG_DONTWAIT),
+		     PARKING(&io,
+			     TRY(__NR_recvfrom, fd, buf, n,
+				 flags | MSG_DONTWAIT, 0, 0),
 			     REAL(recv)(fd, buf, n, flags)));
 }
 
@@ -201,7 +204,8 @@ static ssize_t sends(int fd, const struct msghdr *msg, int flags)
 		io.plain = true;
 	once = io.plain;
 	for (;;) {
-		r = PARKING(&io, REAL(sendmsg)(fd, &m, flags | MSG_DONTWAIT),
+		r = PARKING(&io,
+			    TRY(__NR_sendmsg, fd, &m, flags | MSG_DONTWAIT),
 			    REAL(sendmsg)(fd, &m, flags));
 		if (r <= 0)
 			break;
@@ -244,8 +248,8 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags,
 		size_t left = n - (size_t)done;
 
 		r = PARKING(&io,
-			    REAL(sendto)(fd, p, left, flags | MSG_DONTWAIT, to,
-					 len),
+			    TRY(__NR_sendto, fd, p, left,
+				flags | MSG_DONTWAIT, to, len),
 			    REAL(sendto)(fd, p, left, flags, to, len));
 		if (r <= 0)
 			break;
@@ -329,6 +333,22 @@ EXPORT int shutdown(int fd, int how)
 
 	if (r == 0 && ong())
 		netpollkick(fd);
+	return r;
+}
+
+/* A timeout that calls on this socket have is known from before. */
+EXPORT int setsockopt(int fd, int level, int name, const void *val,
+		      socklen_t len)
+{
+	NATIVELY(setsockopt, fd, level, name, val, len);
+	int r = REAL(setsockopt)(fd, level, name, val, len);
+
+	if (level == SOL_SOCKET && ong() &&
+	    (name == SO_RCVTIMEO || name == SO_SNDTIMEO ||
+	     name == SO_RCVTIMEO_NEW || name == SO_SNDTIMEO_NEW)) {
+		netpollunhint(fd);
+		netpollchanged();
+	}
 	return r;
 }
 
