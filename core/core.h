@@ -158,12 +158,16 @@ void gcancelwait(struct g *gp);
  * semawait returns -EAGAIN. It may change the object. */
 typedef bool (*semacheck)(void *arg);
 
+#define TIMERSTEPS 14 /* of coarse timers; see timer.c */
+int64_t timercoarse(int64_t now, uint32_t step);
+
 struct semawait {
 	uintptr_t addr;		/* the key */
 	uint32_t mask;		/* matched by semawake's; 0 is none */
 	enum waitreason reason;
 	bool interruptible;	/* signals and cancellation end it */
 	int64_t deadline;
+	uint32_t coarse; /* 0, or 1 + step: the deadline is timercoarse's */
 	semacheck check;	/* NULL: wait */
 	void *arg;
 	void (*unlock)(void *arg); /* after enqueueing, before parking; or NULL */
@@ -276,14 +280,17 @@ struct polldesc;
 struct pollstate {
 	struct polldesc *pd;
 	uint32_t gen, seq;
-	bool sure; /* the registration is this file's */
-	int64_t step;
-	int64_t now; /* of netpolltrusted; 0: not asked */
+	bool sure;	/* the registration is this file's */
+	bool woken;	/* netpollwait has returned 0 */
+	bool trusting;	/* netpolltrusted said yes */
+	uint32_t step;	/* of the coarse timer */
+	int64_t now;	/* of netpolltrusted; 0: not asked */
 };
 /* Before the try. Any fd, valid or not. */
 void netpollbegin(int fd, int dir, struct pollstate *ps);
 /* The try said that it would block: park until that may have changed. 0: try again, with
- * the same *ps; -ETIMEDOUT, -EINTR, -ECANCELED as semawait; -EBADF: the number
+ * the same *ps; -EAGAIN: nothing has changed, but netpolltrusted would say no now;
+ * -ETIMEDOUT, -EINTR, -ECANCELED as semawait; -EBADF: the number
  * was closed meanwhile; -EPERM: such a file cannot be polled; another -E: nor can this
  * one now. The caller blocks in the kernel then. */
 int netpollwait(int fd, int dir, struct pollstate *ps, int64_t deadline);

@@ -12,8 +12,10 @@
  *      as we see that, and everybody who waits finds out: no data of a file that the
  *      caller did not mean. It is in the registration, so a late event is told;
  *      3. a number can be closed and used again where we do not see it. So a wait begins
- *      by making sure of the registration, and does so again, with another try, after
- *      RECHECK and at doubling intervals.
+ *      by making sure of the registration, if that was not done lately, and goes on so at
+ *      doubling intervals. The kernel repeats the event then, if there is one, at its
+ *      place in the row: a G that tried by itself would overtake those whose events
+ *      are on their way.
  * Locks: pd->lock (registration, list of poll groups) before a sema bucket's.
  *      netpolllock (making the instance) before pd->lock.
  * See: pollsleep in proc.c for who waits in it, and when.
@@ -23,7 +25,7 @@
 
 #define MS		 1000000l
 #define RECHECK		 (10 * MS)
-#define RECHECKMAX	 (1000 * MS)
+#define RECHECKED	 3 /* coarse timer's step of a wait that began by making sure */
 #define CHUNK		 65536u /* numbers; 3 MiB of address space, touched as used */
 #define NCHUNK		 16384u /* up to 2^30 numbers, the kernel's limit */
 #define OWNFD		 512 /* our descriptors: beyond those that daemons close */
@@ -186,7 +188,11 @@ bool netpolltrusted(struct pollstate *ps)
 	int64_t looked = ps->pd ? READ_ONCE(ps->pd->looked) : 0;
 
 	ps->now = nanotime();
-	return ps->now - looked < RECHECK && looked > READ_ONCE(changedat);
+	/* others that wait would be woken for nothing when it ends */
+	ps->trusting = ps->now - looked < RECHECK &&
+		       looked > READ_ONCE(changedat) &&
+		       READ_ONCE(ps->pd->nwait) == 0;
+	return ps->trusting;
 }
 
 void netpolllooked(const struct pollstate *ps)
@@ -466,8 +472,9 @@ static void look(struct pollstate *ps, int dir)
 void netpollbegin(int fd, int dir, struct pollstate *ps)
 {
 	ps->pd = polldesc(fd, true);
-	ps->step = ps->now = 0;
-	ps->sure = false;
+	ps->step = 0;
+	ps->now = 0;
+	ps->sure = ps->woken = ps->trusting = false;
 	if (ps->pd)
 		look(ps, dir);
 }
@@ -506,15 +513,17 @@ int netpollwait(int fd, int dir, struct pollstate *ps, int64_t deadline)
 			      .interruptible = true,
 			      .check = unchanged,
 			      .arg = &c };
-	uint32_t events = dir == NETPOLL_READ ? READS : EPOLLOUT;
-	int64_t now = ps->now ? ps->now : nanotime(), again;
+	uint32_t events = dir == NETPOLL_READ ? READS : EPOLLOUT, gen;
+	int64_t now = ps->now ? ps->now : nanotime();
+	bool trusting = ps->trusting;
 	struct m *mp;
 	int r;
 
 	if (!pd || !netpollinit())
 		return -ENOSYS;
-	if (ps->step && READ_ONCE(pd->from))
+	if (ps->woken && READ_ONCE(pd->from))
 		forget(pd);
+	ps->woken = ps->trusting = false;
 	ps->now = 0;
 	/* others wait already: for the same file? */
 	if (now - pd->sure > RECHECK || READ_ONCE(pd->nwait) ||
@@ -523,29 +532,43 @@ int netpollwait(int fd, int dir, struct pollstate *ps, int64_t deadline)
 		if (r < 0)
 			return r;
 		ps->sure = true;
+		if (ps->step < RECHECKED)
+			ps->step = RECHECKED;
 	}
-	ps->step = ps->step ? ps->step * 2 : RECHECK;
-	if (ps->step > RECHECKMAX)
-		ps->step = RECHECKMAX;
 	mp = pollwaitbegin();
 	xadd(&pd->nwait, 1);
-	again = now + ps->step;
-	w.deadline = deadline < again ? deadline : again;
-	mp = semapark(mp, &w, &r);
+	for (gen = ps->gen;; now = nanotime()) {
+		w.deadline = timercoarse(now, trusting ? 0 : ps->step);
+		w.coarse = 1 + (trusting ? 0 : ps->step);
+		if (deadline <= w.deadline) {
+			w.deadline = deadline;
+			w.coarse = 0;
+		}
+		mp = semapark(mp, &w, &r);
+		if (r == -EAGAIN)
+			r = 0;
+		if (r != -ETIMEDOUT || !w.coarse)
+			break;
+		r = arm(fd, pd, &ps->gen, events, ps->sure);
+		ps->sure = true;
+		if (ps->step < TIMERSTEPS - 1)
+			ps->step++;
+		if (r < 0 || ps->gen != gen)
+			break;
+		if (trusting) {
+			r = -EAGAIN;
+			break;
+		}
+	}
 	xadd(&pd->nwait, -1);
 	xadd(&sched.npollwait, -1);
 	releasem(mp); /* a handler runs here, and may not come back */
-	if (r == -ETIMEDOUT && w.deadline != deadline) {
-		/* before the next try, which is for the same file only */
-		r = arm(fd, pd, &ps->gen, events, ps->sure);
-		ps->sure = true;
-	} else if (r == -EAGAIN) {
-		r = 0;
-	}
 	if (r == 0 && READ_ONCE(pd->gen) != ps->gen)
 		return -EBADF;
-	if (r == 0)
+	if (r == 0) {
+		ps->woken = true;
 		look(ps, dir);
+	}
 	return r;
 }
 
@@ -610,7 +633,7 @@ int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
 			      .interruptible = true,
 			      .check = notfired,
 			      .arg = &fired };
-	int64_t step = RECHECK, when;
+	uint32_t step = 0;
 	struct m *mp;
 	int r = -EINTR;
 
@@ -626,14 +649,19 @@ int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
 			r = 0;
 			break;
 		}
-		when = nanotime() + step;
-		w.deadline = deadline < when ? deadline : when;
+		w.deadline = timercoarse(nanotime(), step);
+		w.coarse = 1 + step;
+		if (deadline <= w.deadline) {
+			w.deadline = deadline;
+			w.coarse = 0;
+		}
 		mp = semapark(mp, &w, &r);
-		if (r == -ETIMEDOUT && w.deadline != deadline) {
+		if (r == -ETIMEDOUT && w.coarse) {
 			for (uint32_t i = 0; i < n; i++)
 				if (nodes[i].pd)
 					armnode(&nodes[i], nodes[i].pd);
-			step = step * 2 < RECHECKMAX ? step * 2 : RECHECKMAX;
+			if (step < TIMERSTEPS - 1)
+				step++;
 		} else if (r != 0 && r != -EAGAIN) {
 			break;
 		}

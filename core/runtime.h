@@ -75,9 +75,16 @@ enum gstatus {
 
 struct timer {
 	int64_t when;		/* guarded by pp->timerlock */
-	uint32_t idx;		/* place in the heap + 1; 0: not in one */
+	uint32_t idx;		/* place in the heap + 1, or COARSE; 0: not armed */
 	uint32_t seq;		/* gp->waitseq this timer is for */
 	struct p *pp;		/* whose heap; while idx is not 0, by both locks */
+	struct timer *next, **link; /* COARSE: in pp->coarse[step] */
+	uint32_t step;
+};
+#define COARSE UINT32_MAX
+
+struct timerlist {
+	struct timer *first, **last;
 };
 
 /* g->flags, tested once a switch (afterswitch) */
@@ -219,6 +226,8 @@ struct p {
 	struct mutex timerlock cacheline;
 	struct timer **heap;
 	uint32_t ntimers, heapcap;
+	struct timerlist coarse[TIMERSTEPS];
+	int64_t coarse0;	/* none of those is earlier; 0: there is none */
 	int64_t when0;		/* earliest, NEVER if none */
 };
 
@@ -428,6 +437,8 @@ void schedtemplate(void *arg);
 
 /* ---- timer.c ---------------------------------------------------------------------- */
 void timeradd(struct p *pp, struct timer *t, int64_t when, uint32_t seq);
+void timeraddcoarse(struct p *pp, struct timer *t, int64_t when, uint32_t step,
+		    uint32_t seq);
 void timerdel(struct timer *t);
 int64_t runtimers(struct m *mp, struct p *pp, int64_t now); /* next deadline */
 int64_t timersearliest(void);

@@ -196,9 +196,15 @@ struct m *semapark(struct m *mp, const struct semawait *w, int *res)
 	WRITE_ONCE(gp->status, Gwaiting);
 	enqueue(b, gp, w->addr);
 	unlock(&b->lock);
-	if (timed && !gp->foreign)
-		timeradd(mp->p ? mp->p : allp[0], &gp->timer, w->deadline,
-			 gp->waitseq);
+	if (timed && !gp->foreign) {
+		struct p *pp = mp->p ? mp->p : allp[0];
+
+		if (w->coarse)
+			timeraddcoarse(pp, &gp->timer, w->deadline,
+				       w->coarse - 1, gp->waitseq);
+		else
+			timeradd(pp, &gp->timer, w->deadline, gp->waitseq);
+	}
 	if (w->interruptible) {
 		int why = __atomic_load_n(&gp->interrupted, __ATOMIC_SEQ_CST);
 

@@ -3,8 +3,12 @@
  * Why: a timer ends the wait of one G, nothing else, so it lives in struct g and
  *      costs no allocation. Any M may add to or run any heap; per P they are
  *      merely uncontended, and stolen with the work.
+ *      Most waits for files end long before their wait's deadline, which only makes
+ *      sure that nothing was missed. Those timers are coarse: 10 ms << step from now,
+ *      at multiples of half of that, so one list for each step is in order, to add and
+ *      to delete cost nothing, and thousands fire with one wake-up.
  * Invariants: heap[i]->when <= heap[4i+1..4i+4]->when; heap[i]->idx == i + 1;
- *      when0 is heap[0]->when or NEVER.
+ *      when0 is the lesser of heap[0]->when and coarse0, or NEVER.
  * Locks: pp->timerlock. A fired timer is out of its heap before semtimeout takes
  *      the bucket lock; waitseq tells whether the G still waits for the same thing.
  */
@@ -51,11 +55,13 @@ static void siftdown(struct p *pp, uint32_t i, struct timer *t)
 
 static void setwhen0(struct p *pp)
 {
+	int64_t when = pp->ntimers ? pp->heap[0]->when : NEVER;
+
+	if (pp->coarse0 && pp->coarse0 < when)
+		when = pp->coarse0;
 	/* seq_cst: pairs with the idle M that publishes polluntil and then
 	 * reads when0 (findrunnable), as timeradd does the reverse */
-	__atomic_store_n(&pp->when0,
-			 pp->ntimers ? pp->heap[0]->when : NEVER,
-			 __ATOMIC_SEQ_CST);
+	__atomic_store_n(&pp->when0, when, __ATOMIC_SEQ_CST);
 }
 
 static void removeat(struct p *pp, uint32_t i)
@@ -112,6 +118,79 @@ void timeradd(struct p *pp, struct timer *t, int64_t when, uint32_t seq)
 		pollbreak(when);
 }
 
+/* When a coarse timer of that step is due. */
+int64_t timercoarse(int64_t now, uint32_t step)
+{
+	int64_t half = 5000000l << step;
+
+	return (now / half + 3) * half;
+}
+
+static void append(struct timerlist *l, struct timer *t)
+{
+	t->next = NULL;
+	t->link = l->first ? l->last : &l->first;
+	*t->link = t;
+	l->last = &t->next;
+}
+
+static void unlink(struct p *pp, struct timer *t)
+{
+	*t->link = t->next;
+	if (t->next)
+		t->next->link = t->link;
+	else
+		pp->coarse[t->step].last = t->link;
+	store_release(&t->idx, 0); /* see removeat */
+}
+
+/* As timeradd, for timercoarse's `when`. */
+void timeraddcoarse(struct p *pp, struct timer *t, int64_t when, uint32_t step,
+		    uint32_t seq)
+{
+	bool first;
+
+	lock(&pp->timerlock);
+	t->when = when;
+	t->seq = seq;
+	t->step = step;
+	WRITE_ONCE(t->pp, pp);
+	WRITE_ONCE(t->idx, COARSE);
+	append(&pp->coarse[step], t);
+	first = !pp->coarse0 || when < pp->coarse0;
+	if (first) {
+		pp->coarse0 = when;
+		setwhen0(pp);
+	}
+	unlock(&pp->timerlock);
+	if (first)
+		pollbreak(when);
+}
+
+/* One that is due, off its list; NULL: there is none, and coarse0 is right. */
+static struct timer *duecoarse(struct p *pp, int64_t now)
+{
+	int64_t least = 0;
+
+	if (!pp->coarse0 || pp->coarse0 > now)
+		return NULL;
+	for (uint32_t i = 0; i < TIMERSTEPS; i++) {
+		struct timer *t = pp->coarse[i].first;
+
+		if (!t)
+			continue;
+		if (t->when <= now) {
+			unlink(pp, t);
+			return t;
+		}
+		if (!least || t->when < least)
+			least = t->when;
+	}
+	pp->coarse0 = least;
+	setwhen0(pp);
+	return NULL;
+}
+
 /* Disarm t if it is still armed. Any M. timersmove may give it to another P while we
  * wait for the lock of this one. */
 void timerdel(struct timer *t)
@@ -127,7 +206,9 @@ void timerdel(struct timer *t)
 			break;
 		unlock(&pp->timerlock);
 	}
-	if (t->idx) {
+	if (t->idx == COARSE) {
+		unlink(pp, t);
+	} else if (t->idx) {
 		bool first = t->idx == 1;
 
 		removeat(pp, t->idx - 1);
@@ -150,12 +231,16 @@ int64_t runtimers(struct m *mp, struct p *pp, int64_t now)
 		uint32_t seq;
 
 		lock(&pp->timerlock);
-		if (pp->ntimers == 0 || pp->heap[0]->when > now)
+		if (pp->ntimers && pp->heap[0]->when <= now) {
+			t = pp->heap[0];
+			seq = t->seq;
+			removeat(pp, 0);
+			setwhen0(pp);
+		} else if ((t = duecoarse(pp, now))) {
+			seq = t->seq;
+		} else {
 			break;
-		t = pp->heap[0];
-		seq = t->seq;
-		removeat(pp, 0);
-		setwhen0(pp);
+		}
 		unlock(&pp->timerlock);
 		semtimeout(mp, container_of(t, struct g, timer), seq);
 	}
@@ -187,6 +272,19 @@ void timersmove(struct p *from, struct p *to)
 	for (uint32_t i = 0; i < from->ntimers; i++)
 		insert(to, from->heap[i]);
 	from->ntimers = 0;
+	for (uint32_t i = 0; i < TIMERSTEPS; i++) {
+		/* not in order now: some fire a step late */
+		for (struct timer *t = from->coarse[i].first, *next; t;
+		     t = next) {
+			next = t->next;
+			WRITE_ONCE(t->pp, to);
+			append(&to->coarse[i], t);
+		}
+		from->coarse[i].first = NULL;
+	}
+	if (from->coarse0 && (!to->coarse0 || from->coarse0 < to->coarse0))
+		to->coarse0 = from->coarse0;
+	from->coarse0 = 0;
 	setwhen0(from);
 	setwhen0(to);
 	unlock(&from->timerlock);

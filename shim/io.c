@@ -107,11 +107,13 @@ bool iowait(struct io *io)
 {
 	int r;
 
-	if (!io->timed && !blocks(io)) {
-		errno = EAGAIN;
-		return false;
-	}
-	r = netpollwait(io->fd, io->dir, &io->ps, io->deadline);
+	do {
+		if (!io->timed && !blocks(io)) {
+			errno = EAGAIN;
+			return false;
+		}
+		r = netpollwait(io->fd, io->dir, &io->ps, io->deadline);
+	} while (r == -EAGAIN);
 	switch (r) {
 	case 0:
 		io->waited = true;

@@ -27,7 +27,9 @@ static void checkheap(struct p *pp)
 			cr_assert_leq(pp->heap[(i - 1) / 4]->when,
 				      pp->heap[i]->when);
 	}
-	cr_assert_eq(pp->when0, pp->ntimers ? pp->heap[0]->when : NEVER);
+	if (!pp->coarse0)
+		cr_assert_eq(pp->when0,
+			     pp->ntimers ? pp->heap[0]->when : NEVER);
 }
 
 /* The least deadline and the number of the timers that are armed on pp. */
@@ -191,6 +193,94 @@ Test(timer, move, .timeout = 20)
 	timersmove(&ps[0], &ps[1]); /* to one that never had any */
 	cr_assert_eq(ps[1].when0, 5);
 	checkheap(&ps[1]);
+}
+
+/* ---- coarse ones ---------------------------------------------------------- */
+
+Test(timer, coarse_when, .timeout = 20)
+{
+	uint32_t seed = 11;
+
+	for (uint32_t step = 0; step < TIMERSTEPS; step++)
+		for (int i = 0; i < 1000; i++) {
+			int64_t now = 1 + (int64_t)rnd(&seed) * 977;
+			int64_t due = timercoarse(now, step);
+			int64_t wait = 10000000l << step;
+
+			cr_assert_gt(due - now, wait);
+			cr_assert_leq(due - now, wait + wait / 2);
+			cr_assert_eq(due % (wait / 2), 0);
+			/* whoever begins within half a step fires with it */
+			cr_assert_eq(timercoarse(now - now % (wait / 2), step),
+				     due);
+		}
+}
+
+/* None that is due stays armed, none fires before its time, when0 is never late. */
+Test(timer, coarse_among_others, .timeout = 60)
+{
+	uint32_t seed = 13, left = 0;
+	int64_t now = 1;
+
+	for (int op = 0; op < OPS || left; op++) {
+		int i = (int)(rnd(&seed) % NT);
+		struct timer *t = &gs[i].timer;
+		int64_t least = NEVER;
+
+		cr_assert(!t->idx || t->when > now);
+		if (t->idx && rnd(&seed) % 2) {
+			timerdel(t);
+			cr_assert_eq(t->idx, 0u);
+		} else if (!t->idx && op < OPS) {
+			uint32_t step = rnd(&seed) % TIMERSTEPS;
+
+			if (rnd(&seed) % 3)
+				timeraddcoarse(&ps[0], t,
+					       timercoarse(now, step), step, 1);
+			else
+				timeradd(&ps[0], t,
+					 now + rnd(&seed) % 100000000, 1);
+		}
+		if (op % 64)
+			continue;
+		if (op == OPS / 2 / 64 * 64) {
+			timersmove(&ps[0], &ps[1]);
+			timersmove(&ps[1], &ps[0]);
+		}
+		now += rnd(&seed) % 50000000;
+		runat(&ps[0], now);
+		left = 0;
+		for (int k = 0; k < NT; k++) {
+			struct timer *u = &gs[k].timer;
+
+			if (!u->idx)
+				continue;
+			left++;
+			cr_assert_gt(u->when, now, "not fired");
+			if (u->when < least)
+				least = u->when;
+		}
+		cr_assert_leq(ps[0].when0, least);
+	}
+	runat(&ps[0], now + 1000000000000);
+	cr_assert_eq(ps[0].when0, NEVER);
+	cr_assert_eq(ps[0].ntimers, 0u);
+}
+
+/* Moved to another P, they fire there. */
+Test(timer, coarse_move, .timeout = 20)
+{
+	for (int i = 0; i < NT; i++)
+		timeraddcoarse(&ps[i % 2], &gs[i].timer,
+			       timercoarse(i * 1000000l, 2), 2, 1);
+	timersmove(&ps[0], &ps[1]);
+	cr_assert_eq(ps[0].when0, NEVER);
+	timerdel(&gs[0].timer); /* from where it is now */
+	runat(&ps[1], timercoarse(NT * 1000000l, 2));
+	runat(&ps[1], timercoarse(NT * 1000000l, 2));
+	for (int i = 0; i < NT; i++)
+		cr_assert_eq(gs[i].timer.idx, 0u);
+	cr_assert_eq(ps[1].when0, NEVER);
 }
 
 /* ---- what a timer is for: it ends a wait --------------------------------- */
