@@ -221,6 +221,7 @@ struct p {
 	uint32_t sysmontick;	/* schedtick + switchtick, */
 	uint32_t sysmoncalls;	/* syscalltick at the last look */
 	int64_t sysmonwhen;	/* since when the same G runs */
+	int64_t sysmontalk;	/* when calls were last seen */
 
 	/* guarded by timerlock; ntimers and when0 read by anybody as hints */
 	struct mutex timerlock cacheline;

@@ -23,6 +23,8 @@
 
 #define US 1000l
 #define MS 1000000l
+#define TALK (2 * MS) /* a slice beside Gs that talk to each other, */
+#define TALKED (100 * MS) /* and for so long after */
 #define BUSY (2 * MS) /* blocked Ms come in crowds: look closely for a while */
 #define LIBC (3 * MS) /* refusals in libc until it is allowed */
 #define REFUSED (100 * MS)
@@ -328,16 +330,22 @@ static bool preemptone(struct p *pp, int64_t ran, int64_t slice)
 }
 
 /* How long a G may go on with pp, 0: for ever. One that has just woken shall not queue
- * behind one that computes. */
-static int64_t sliceof(struct p *pp, const struct demand *d)
+ * behind one that computes. And where calls are made what computes may be a spin for
+ * what another G on the queue would do (servers with I/O threads of their own spin for
+ * 2 ms); a slice of 10 ms each was ten times slower than the kernel's slices. */
+static int64_t sliceof(struct p *pp, int64_t now, const struct demand *d)
 {
-	return d->slice > MS && READ_ONCE(pp->runnext) ? MS : d->slice;
+	if (d->slice > MS && READ_ONCE(pp->runnext))
+		return MS;
+	if (d->slice > TALK && now - pp->sysmontalk < TALKED)
+		return TALK;
+	return d->slice;
 }
 
 /* pp does not tick and is wanted: take it, or ask for it. True: something was done. */
 static bool want(struct p *pp, int64_t now, const struct demand *d)
 {
-	int64_t ran = now - pp->sysmonwhen, slice = sliceof(pp, d);
+	int64_t ran = now - pp->sysmonwhen, slice = sliceof(pp, now, d);
 	struct p *old = retake(pp, TAKEN_UNSEEN);
 	struct m *mp = READ_ONCE(pp->m);
 
@@ -369,6 +377,8 @@ static bool watch(int64_t now)
 			continue;
 		tick = READ_ONCE(pp->schedtick) + READ_ONCE(pp->switchtick);
 		calls = READ_ONCE(pp->syscalltick);
+		if (calls != pp->sysmoncalls)
+			pp->sysmontalk = now;
 		if (tick != pp->sysmontick) {
 			pp->sysmontick = tick;
 			pp->sysmoncalls = calls;
@@ -381,7 +391,8 @@ static bool watch(int64_t now)
 		/* it does not sleep, but short calls do not make its slice longer */
 		if (calls != pp->sysmoncalls) {
 			pp->sysmoncalls = calls;
-			if (!d.slice || now - pp->sysmonwhen <= sliceof(pp, &d))
+			if (!d.slice || now - pp->sysmonwhen <=
+						sliceof(pp, now, &d))
 				continue;
 		}
 		if ((d.sleeper || d.slice) && want(pp, now, &d)) {
@@ -563,7 +574,8 @@ static int64_t nextlook(int64_t now, int64_t delay)
 				      POLLFRESH :
 				      delay);
 	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs); i++)
-		if (slice > MS && READ_ONCE(allp[i]->runnext))
+		if (slice > MS && (READ_ONCE(allp[i]->runnext) ||
+				   now - allp[i]->sysmontalk < TALKED))
 			slice = MS;
 	if (delay > slice)
 		delay = slice;
