@@ -581,21 +581,25 @@ void netpollpass(int dir, const struct pollstate *ps)
 /* ---- waiting for several ------------------------------------------------------------- */
 
 /* poll and select are about numbers: about the file that has it now. */
-static int armnode(const struct pollnode *n, struct polldesc *pd)
+static int armnode(const struct pollnode *n, struct polldesc *pd, int64_t now)
 {
 	uint32_t gen = READ_ONCE(pd->gen);
+	uint32_t events = READS | (n->writes ? EPOLLOUT : 0);
 
-	return arm(n->fd, pd, &gen, READS | (n->writes ? EPOLLOUT : 0), false);
+	if (now - READ_ONCE(pd->sure) <= RECHECK &&
+	    (READ_ONCE(pd->armed) & events) == events)
+		return 0; /* the look at the files follows */
+	return arm(n->fd, pd, &gen, events, false);
 }
 
 /* Have n's file raise *fired. A file that cannot be polled is always ready, or is none:
  * the look at the files themselves tells. Holds the M. */
-static void addnode(struct pollnode *n, uint32_t *fired)
+static void addnode(struct pollnode *n, uint32_t *fired, int64_t now)
 {
 	struct polldesc *pd = polldesc(n->fd, true);
 
 	n->pd = NULL;
-	if (!pd || armnode(n, pd) < 0)
+	if (!pd || armnode(n, pd, now) < 0)
 		return;
 	n->fired = fired;
 	lock(&pd->lock);
@@ -634,14 +638,16 @@ int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
 			      .check = notfired,
 			      .arg = &fired };
 	uint32_t step = 0;
+	int64_t now;
 	struct m *mp;
 	int r = -EINTR;
 
 	if (!netpollinit())
 		return -ENOSYS;
 	mp = pollwaitbegin();
+	now = nanotime();
 	for (uint32_t i = 0; i < n; i++)
-		addnode(&nodes[i], &fired);
+		addnode(&nodes[i], &fired, now);
 	/* a handler that has run since the caller let signals in ends the wait */
 	while (curg()->nhandled == handled) {
 		__atomic_store_n(&fired, 0, __ATOMIC_SEQ_CST);
@@ -649,7 +655,8 @@ int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
 			r = 0;
 			break;
 		}
-		w.deadline = timercoarse(nanotime(), step);
+		now = nanotime();
+		w.deadline = timercoarse(now, step);
 		w.coarse = 1 + step;
 		if (deadline <= w.deadline) {
 			w.deadline = deadline;
@@ -659,7 +666,8 @@ int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
 		if (r == -ETIMEDOUT && w.coarse) {
 			for (uint32_t i = 0; i < n; i++)
 				if (nodes[i].pd)
-					armnode(&nodes[i], nodes[i].pd);
+					armnode(&nodes[i], nodes[i].pd,
+						w.deadline);
 			if (step < TIMERSTEPS - 1)
 				step++;
 		} else if (r != 0 && r != -EAGAIN) {

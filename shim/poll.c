@@ -2,17 +2,17 @@
  *
  * A look without waiting first. A thread that is alone on its P, as an event loop is, then
  * waits in the kernel in place, which costs what it costs natively; others park, their
- * files (of epoll_wait: the epoll file) registered with the poller. More files than
- * NODES, which would not be for the caller's stack, block the kernel thread.
+ * files (of epoll_wait: the epoll file) registered with the poller.
  */
 #include "shim/io.h"
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
 
-#define NODES	 64
+#define NODES	 64 /* on the caller's stack; mapped memory for more */
 #define SETWORDS (FD_SETSIZE / 64)
 
 /* The system call, which cancellation ends. 0 or more, or -E. */
@@ -100,6 +100,30 @@ static bool parks(void)
 	return ong() && !gforeign();
 }
 
+/* For n files: `few`, which are NODES, or memory for more. NULL, errno ENOSYS: none. */
+static struct pollnode *getnodes(struct pollnode *few, size_t n)
+{
+	void *p;
+
+	if (n <= NODES)
+		return few;
+	p = mmap(NULL, n * sizeof(*few), PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p != MAP_FAILED)
+		return p;
+	errno = ENOSYS;
+	return NULL;
+}
+
+static void putnodes(struct pollnode *few, struct pollnode *nodes, size_t n)
+{
+	int e = errno;
+
+	if (nodes != few)
+		munmap(nodes, n * sizeof(*nodes));
+	errno = e;
+}
+
 /* Park until look(arg), which says by *r what came of it, or deadline: r, or -1. */
 static int group(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
 		 void *arg, const int *r, uint32_t handled, int64_t deadline)
@@ -150,15 +174,20 @@ static int polls(struct pollfd *fds, nfds_t n, int64_t deadline,
 		 uint32_t handled)
 {
 	struct pollcall c = { fds, n, 0 };
-	struct pollnode nodes[NODES];
+	struct pollnode few[NODES], *nodes = getnodes(few, n);
 	uint32_t k = 0;
+	int got;
 
+	if (!nodes)
+		return -1;
 	for (nfds_t i = 0; i < n; i++)
 		if (fds[i].fd >= 0) {
 			nodes[k].fd = fds[i].fd;
 			nodes[k++].writes = (fds[i].events & POLLOUT) != 0;
 		}
-	return group(nodes, k, pollnow, &c, &c.r, handled, deadline);
+	got = group(nodes, k, pollnow, &c, &c.r, handled, deadline);
+	putnodes(few, nodes, n);
+	return got;
 }
 
 EXPORT int poll(struct pollfd *fds, nfds_t n, int ms)
@@ -176,7 +205,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int ms)
 	if (r || ms == 0)
 		return r;
 	deadline = msdeadline(ms);
-	return WAITING(parks() && n <= NODES, deadline,
+	return WAITING(parks(), deadline,
 		       KERNELWAIT(SYS_ppoll, fds, n, left, 0, 8, 0),
 		       polls(fds, n, deadline, handled));
 }
@@ -196,7 +225,7 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 	NATIVELY(ppoll, fds, n, timeout, set);
 	int64_t deadline;
 
-	if (!parks() || n > NODES || badtime(timeout)) {
+	if (!parks() || badtime(timeout)) {
 		if (!set || !ownsignals())
 			return HANDOFF(REAL(ppoll)(fds, n, timeout, set));
 		return MASKED(set, REAL(ppoll)(fds, n, timeout, set));
@@ -252,38 +281,43 @@ static bool isset(const struct selectcall *c, int which, int fd)
 	return c->set[which] && (c->in[which][fd / 64] >> (fd % 64) & 1);
 }
 
-/* The sets as nodes; false: too many. */
-static bool selectnodes(struct selectcall *c, struct pollnode *nodes,
-			uint32_t *k)
+/* The sets as nodes, if there are any to put them; how many. */
+static uint32_t selectnodes(struct selectcall *c, struct pollnode *nodes)
 {
-	*k = 0;
+	uint32_t k = 0;
+
 	for (int fd = 0; fd < c->n; fd++) {
 		bool w = isset(c, 1, fd);
 
 		if (!w && !isset(c, 0, fd) && !isset(c, 2, fd))
 			continue;
-		if (*k == NODES)
-			return false;
-		nodes[*k].fd = fd;
-		nodes[(*k)++].writes = w;
+		if (nodes) {
+			nodes[k].fd = fd;
+			nodes[k].writes = w;
+		}
+		k++;
 	}
-	return true;
+	return k;
 }
 
 static int selects(int n, fd_set *r, fd_set *w, fd_set *x, int64_t deadline,
 		   uint32_t handled)
 {
 	struct selectcall c = { .n = n, .set = { r, w, x } };
-	struct pollnode nodes[NODES];
+	struct pollnode few[NODES], *nodes;
 	uint32_t k;
 	int got;
 
 	for (int i = 0; i < 3; i++)
 		if (c.set[i])
 			setcopy(c.in[i], c.set[i], n);
-	if (!selectnodes(&c, nodes, &k))
-		return ret_errno(-ENOSYS);
+	k = selectnodes(&c, NULL);
+	nodes = getnodes(few, k);
+	if (!nodes)
+		return -1;
+	selectnodes(&c, nodes);
 	got = group(nodes, k, selectnow, &c, &c.r, handled, deadline);
+	putnodes(few, nodes, k);
 	for (int i = 0; i < 3 && got == 0; i++)
 		if (c.set[i])
 			memset(c.set[i], 0, ((size_t)n + 63) / 64 * 8);
