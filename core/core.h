@@ -327,6 +327,9 @@ struct pollnode {
 int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
 		 void *arg, uint32_t handled, int64_t deadline);
 
+/* fd is still the file of netpollbegin, as far as is known. */
+bool netpollsame(const struct pollstate *ps);
+
 /* fd is about to be closed, or to become another file: who waits for it ends. */
 void netpollclose(int fd);
 /* Something was done to fd that no event tells of: who waits for it looks again. */
@@ -340,6 +343,10 @@ uint32_t netpollcloserange(uint32_t first, uint32_t last);
 bool netpollown(int fd);
 /* fd, if it is the poller's own, is to be free for the program's use. */
 void netpollmove(int fd);
+
+/* connect(2) of a tcp socket without waiting, whatever its flags. 0; -EINPROGRESS: the
+ * connection is under way, see netpollwait; -ENOSYS: nothing was done; another -E. */
+int uringconnect(int fd, const void *addr, uint32_t len);
 
 /* ---- calls that block in the kernel ---------------------------------------- */
 

@@ -782,9 +782,14 @@ uint32_t netpollhints(const struct pollstate *ps)
 	return ps->pd ? READ_ONCE(ps->pd->hints) : 0;
 }
 
+bool netpollsame(const struct pollstate *ps)
+{
+	return ps->pd && READ_ONCE(ps->pd->gen) == ps->gen;
+}
+
 void netpollhint(const struct pollstate *ps, uint32_t hint)
 {
-	if (ps->pd && READ_ONCE(ps->pd->gen) == ps->gen)
+	if (netpollsame(ps))
 		__atomic_fetch_or(&ps->pd->hints, hint, __ATOMIC_RELAXED);
 }
 

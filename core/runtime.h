@@ -182,6 +182,13 @@ struct m {
 	bool nosig;		/* sysmon, template: never runs a handler */
 	bool parked;		/* its P-less G sleeps on the note; owner */
 	uintptr_t sigstack;	/* its alternate stack, 0: none */
+	struct uring {		/* owner; see uring.c */
+		struct io_uring_sqe *sqes; /* NULL: not made */
+		struct io_uring_cqe *cqes;
+		uint32_t *sqtail, sqmask;
+		uint32_t *cqhead, *cqtail, cqmask;
+		long index;	/* among those registered with the thread */
+	} uring;
 
 	/* sysmon only, but tid (set once) */
 	int32_t tid;

@@ -58,8 +58,7 @@ void iobeginsocket(struct io *io, int fd, int dir)
 	begin(io, fd, dir, true);
 }
 
-/* SO_RCVTIMEO or SO_SNDTIMEO as a deadline. */
-static int64_t sodeadline(const struct io *io)
+int64_t iodeadline(const struct io *io)
 {
 	struct timeval tv;
 	struct timespec ts;
@@ -98,7 +97,7 @@ static bool blocks(struct io *io)
 		netpollhint(&io->ps, FILE_PLAIN);
 		return false;
 	}
-	io->deadline = sodeadline(io);
+	io->deadline = iodeadline(io);
 	netpolllooked(&io->ps);
 	return true;
 }

@@ -37,6 +37,8 @@ struct io {
 void iobegin(struct io *io, int fd, int dir);
 /* The same for a call that only sockets know. */
 void iobeginsocket(struct io *io, int fd, int dir);
+/* SO_RCVTIMEO or SO_SNDTIMEO, for a wait that begins now. */
+int64_t iodeadline(const struct io *io);
 /* The try said EAGAIN. True: try again, or make the plain call if io->plain is set
  * now; false: errno says why not. */
 bool iowait(struct io *io);

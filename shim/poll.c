@@ -15,23 +15,6 @@
 #define NODES	 64 /* on the caller's stack; mapped memory for more */
 #define SETWORDS (FD_SETSIZE / 64)
 
-/* The system call, which cancellation ends. 0 or more, or -E. */
-static long kernelwait(long n, long a, long b, long c, long d, long e, long f)
-{
-	long r;
-
-	/* seq_cst: pairs with pthread_cancel */
-	__atomic_store_n(&self.waits, true, __ATOMIC_SEQ_CST);
-	if (self.interrupt && !cancelpending())
-		self.interrupt = 0; /* it may not be cancelled now */
-	r = gsyscall(&self.interrupt, n, a, b, c, d, e, f);
-	self.waits = false;
-	return r;
-}
-#define KERNELWAIT(n, a, b, c, d, e, f)                                        \
-	kernelwait(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e),   \
-		   (long)(f))
-
 /* Wait until deadline: in the kernel with `call`, which may use `left` (NULL: no end),
  * if the caller cannot park or is alone on its P, else with `park`. */
 #define WAITING(can, deadline, call, park)                                     \
@@ -206,7 +189,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int ms)
 		return r;
 	deadline = msdeadline(ms);
 	return WAITING(parks(), deadline,
-		       KERNELWAIT(SYS_ppoll, fds, n, left, 0, 8, 0),
+		       CANCELCALL(SYS_ppoll, fds, n, left, 0, 8, 0),
 		       polls(fds, n, deadline, handled));
 }
 ALIAS_OF(__poll, poll);
@@ -345,7 +328,7 @@ EXPORT int select(int n, fd_set *restrict r, fd_set *restrict w,
 		deadline = deadlinein(&ts);
 	}
 	got = WAITING(true, deadline,
-		      KERNELWAIT(SYS_pselect6, n, r, w, x, left, 0),
+		      CANCELCALL(SYS_pselect6, n, r, w, x, left, 0),
 		      selects(n, r, w, x, deadline, handled));
 	if (timeout) {
 		leftof(deadline, &ts);
@@ -443,7 +426,7 @@ EXPORT int epoll_wait(int fd, struct epoll_event *ev, int n, int ms)
 		return r;
 	deadline = msdeadline(ms);
 	return WAITING(parks(), deadline,
-		       KERNELWAIT(SYS_epoll_wait, fd, ev, n,
+		       CANCELCALL(SYS_epoll_wait, fd, ev, n,
 				  left ? msof(left) : -1, 0, 0),
 		       epolls(fd, ev, n, deadline));
 }

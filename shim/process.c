@@ -25,6 +25,7 @@ static void child(void)
 	once_fork();
 	blockingfork();
 	loaderfork();
+	connectfork();
 	if (schedstarted) {
 		identity_fork(mtp());
 		schedfork();

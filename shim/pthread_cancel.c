@@ -33,6 +33,19 @@ bool cancelpending(void)
 	       (*identity_cancel(gtp(self.gp)) & (CANCELED | 1)) == CANCELED;
 }
 
+long cancelcall(long n, long a, long b, long c, long d, long e, long f)
+{
+	long r;
+
+	/* seq_cst: pairs with pthread_cancel */
+	__atomic_store_n(&self.waits, true, __ATOMIC_SEQ_CST);
+	if (self.interrupt && !cancelpending())
+		self.interrupt = 0; /* it may not be cancelled now */
+	r = gsyscall(&self.interrupt, n, a, b, c, d, e, f);
+	self.waits = false;
+	return r;
+}
+
 EXPORT int pthread_cancel(pthread_t pt)
 {
 	NATIVELY(pthread_cancel, pt);
@@ -49,7 +62,7 @@ EXPORT int pthread_cancel(pthread_t pt)
 	if (t == &self)
 		return 0;
 	gcancelwait(t->gp);
-	/* seq_cst: pairs with kernelwait, which says that it waits, then looks */
+	/* seq_cst: pairs with cancelcall, which says that it waits, then looks */
 	__atomic_store_n(&t->interrupt, 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&t->waits, __ATOMIC_SEQ_CST))
 		gattention(t->gp);

@@ -56,6 +56,8 @@ struct thread {
 	uint32_t interrupt;	/* its wait in the kernel shall end: it is cancelled */
 	bool waits;		/* in such a wait */
 	bool incall;		/* in a call that is declared: see callbegin */
+	struct listener *turn;	/* that it takes, or waits for: connect.c */
+	bool hasturn;
 	cpu_set_t affinity;
 };
 extern __thread struct thread self TLS_IE;
@@ -119,6 +121,10 @@ static inline void callend(bool *outer)
 		exitsyscall();
 }
 
+/* Give up the turn that the caller has, or waits for; in a fork child (connect.c). */
+void connectleave(void);
+void connectfork(void);
+
 /* A jump leaves whatever call the caller is in. */
 static inline void callleave(void)
 {
@@ -126,6 +132,8 @@ static inline void callleave(void)
 
 	if (unlikely(self.incall))
 		callend(&outer);
+	if (unlikely(self.turn))
+		connectleave();
 }
 
 /* From here to the end of the block, however it is left. */
@@ -224,6 +232,11 @@ static inline uint64_t maskof(const sigset_t *set)
 void cancelpoint(void);
 /* The caller has a request that it may act on. */
 bool cancelpending(void);
+/* A system call, which a request ends: 0 or more, or -E; -EINTR also if there is one. */
+long cancelcall(long n, long a, long b, long c, long d, long e, long f);
+#define CANCELCALL(n, a, b, c, d, e, f)                                        \
+	cancelcall(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e),   \
+		   (long)(f))
 /* semawait, with signals (-EINTR) and cancellation (-ECANCELED) served. A claim in *release is
  * dropped before a cancellation unwinds; release NULL: no cancellation point. */
 int waitinterruptible(const struct semawait *w, struct thread **release);

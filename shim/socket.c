@@ -1,7 +1,7 @@
 /* socket.c - calls that only sockets know, tried with MSG_DONTWAIT.
  *
  * accept4's flags are about the new socket: on a blocking listener it blocks, so the
- * listener is polled first. connect(2) cannot be tried at all: it blocks a kernel thread.
+ * listener is polled first. connect(2) is in connect.c.
  */
 #include "shim/io.h"
 #include <sys/socket.h>
@@ -351,13 +351,3 @@ EXPORT int setsockopt(int fd, int level, int name, const void *val,
 	}
 	return r;
 }
-
-EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
-{
-	NATIVELY(connect, fd, addr, len);
-	if (!ong())
-		return REAL(connect)(fd, addr, len);
-	cancelpoint();
-	return HANDOFF(REAL(connect)(fd, addr, len));
-}
-ALIAS_OF(__connect, connect);

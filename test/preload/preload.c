@@ -36,6 +36,7 @@
 	X(blocking_cxx, NULL, 30)                                              \
 	X(blocking_now, NULL, 60)                                              \
 	X(c11, NULL, 30)                                                       \
+	X(connect, "500", 90)                                                  \
 	X(cond, NULL, 30)                                                      \
 	X(cond_pshared, NULL, 30)                                              \
 	X(cond_requeue_timeout, "0.5", 30)                                     \
