@@ -58,6 +58,7 @@
 	X(getcpu, "200", 30)                                                   \
 	X(io_blocks, NULL, 60)                                                 \
 	X(io_cancel, NULL, 30)                                                 \
+	X(io_cycles, "20000", 60)                                              \
 	X(io_eintr, "10", 90)                                                  \
 	X(io_faults, "2000", 60)                                               \
 	X(io_fds, NULL, 60)                                                    \
@@ -88,6 +89,7 @@
 	X(names, NULL, 30)                                                     \
 	X(no_eintr, "10", 90)                                                  \
 	X(noguards, NULL, 30)                                                  \
+	X(odd_threads, NULL, 60)                                               \
 	X(once, NULL, 30)                                                      \
 	X(once_cxx, NULL, 30)                                                  \
 	X(owner_migrate, NULL, 30)                                             \
@@ -344,6 +346,7 @@ SHORT_SLICE(io_fds, NULL, 60)
 SHORT_SLICE(io_signals, NULL, 60)
 SHORT_SLICE(io_streams, NULL, 60)
 SHORT_SLICE(io_timeouts, NULL, 60)
+SHORT_SLICE(odd_threads, NULL, 60)
 SHORT_SLICE(preempt_storm, "200", 60)
 SHORT_SLICE(sig_action, NULL, 60)
 SHORT_SLICE(sig_altstack, "4", 60)
