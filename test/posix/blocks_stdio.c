@@ -2,6 +2,9 @@
  * blocks_stdio - calls of libc's streams, each by each of its names, that wait
  * for a pipe, a stream's lock or a FIFO: see blocks.h.
  */
+#ifndef __NO_INLINE__
+#define __NO_INLINE__ 1 /* the function itself is meant, not another for it */
+#endif
 #include "blocks.h"
 #include <stdio_ext.h>
 #include <sys/stat.h>

@@ -582,7 +582,7 @@ static int handed_on(const char *path, const char *name)
 		    &declared, &unseen) == 2 &&
 	     declared > TIMES / 2 && unseen < TIMES;
 	if (!ok)
-		fprintf(stderr, "%s, %d times: %lu declared, %lu unseen, %s%s\n",
+		fprintf(stderr, "%s, %d times: %lu declared, %lu unseen, %s\n%s",
 			name, TIMES, declared, unseen,
 			ended(&res, how, sizeof(how)), complaints(res.err));
 	result_free(&res);
