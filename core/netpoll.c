@@ -53,9 +53,13 @@ struct polldesc {
 
 static struct polldesc *chunks[NCHUNK];
 static struct mutex netpolllock;
-/* The instance: -1 not made yet; FAILED: it cannot be, files block kernel threads. */
+/* The instance: -1 not made yet; FAILED: it could not be, files block kernel threads
+ * until RETRY later. */
 #define FAILED (-2)
+#define RETRY (100 * MS)
 static int epfd = -1, breakfd = -1;
+static int64_t failedat;
+static bool complained; /* once is enough */
 static uint32_t made; /* how often they changed; by netpolllock, read anywhere */
 /* sysmon has a file table of its own: the last of them, as that has it. */
 static struct {
@@ -107,12 +111,14 @@ static void makepoller(bool complain)
 		RAW(__NR_close, ep);
 	if (!complain)
 		return;
-	print("gmp_shim: no descriptors of our own for a poller (error %d; "
-	      "they "
-	      "lie at %d and above, see RLIMIT_NOFILE): calls that wait for "
-	      "files block kernel threads\n",
-	      -br, OWNFD);
-	store_release(&epfd, FAILED);
+	if (!complained)
+		print("gmp_shim: no descriptors of our own for a poller (error "
+		      "%d; they lie at %d and above, see RLIMIT_NOFILE): calls "
+		      "that wait for files block kernel threads\n",
+		      -br, OWNFD);
+	complained = true;
+	failedat = nanotime();
+	store_release(&epfd, FAILED); /* pairs with netpollinit */
 }
 
 static bool netpollinited(void)
@@ -120,14 +126,26 @@ static bool netpollinited(void)
 	return load_acquire(&epfd) >= 0;
 }
 
+/* There are descriptors again, perhaps. */
+static bool retry(int64_t now)
+{
+	return now - READ_ONCE(failedat) > RETRY;
+}
+
 static bool netpollinit(void)
 {
-	if (unlikely(load_acquire(&epfd) == -1)) {
+	int ep = load_acquire(&epfd);
+
+	if (unlikely(ep == -1 || (ep == FAILED && retry(nanotime())))) {
 		struct m *mp = acquirem();
 
 		lock(&netpolllock);
-		if (epfd == -1)
+		if (epfd == -1) {
 			makepoller(true);
+		} else if (epfd == FAILED && retry(nanotime())) {
+			WRITE_ONCE(failedat, nanotime());
+			makepoller(false);
+		}
 		unlock(&netpolllock);
 		releasem(mp);
 	}
@@ -303,6 +321,8 @@ static void wakeall(struct polldesc *pd)
  * that wait register anew. */
 static cold void rebuild(int old)
 {
+	if (old < 0)
+		return; /* somebody has tried */
 	lock(&netpolllock);
 	if (epfd == old) {
 		epfd = -1;
@@ -644,6 +664,10 @@ int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
 		addnode(&nodes[i], &fired);
 	/* a handler that has run since the caller let signals in ends the wait */
 	while (curg()->nhandled == handled) {
+		if (unlikely(!netpollinit())) { /* closed, and not made anew */
+			r = -ENOSYS;
+			break;
+		}
 		__atomic_store_n(&fired, 0, __ATOMIC_SEQ_CST);
 		if (look(arg)) {
 			r = 0;
