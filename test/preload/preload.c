@@ -66,6 +66,7 @@
 	X(io_fds, NULL, 60)                                                    \
 	X(io_flags, NULL, 30)                                                  \
 	X(io_many, "300", 60)                                                  \
+	X(io_nofile, NULL, 30)                                                 \
 	X(io_sets, NULL, 30)                                                   \
 	X(io_signals, NULL, 60)                                                \
 	X(io_streams, NULL, 60)                                                \
@@ -345,6 +346,7 @@ SHORT_SLICE(io_blocks, NULL, 60)
 SHORT_SLICE(io_eintr, "10", 90)
 SHORT_SLICE(io_faults, "2000", 60)
 SHORT_SLICE(io_fds, NULL, 60)
+SHORT_SLICE(io_nofile, NULL, 30)
 SHORT_SLICE(io_signals, NULL, 60)
 SHORT_SLICE(io_streams, NULL, 60)
 SHORT_SLICE(io_timeouts, NULL, 60)
@@ -534,6 +536,67 @@ Test(switches, follow_cpus, .timeout = 120)
 	cr_assert(one, "never one P");
 	cr_assert(more, "never more than one P");
 	result_free(&res);
+}
+
+/* ---- Descriptors of the library's own -------------------------------------- */
+
+/* The number that a line begins with this word for. */
+static int told(const char *out, const char *what)
+{
+	const char *at = strstr(out, what);
+
+	cr_assert_not_null(at, "no '%s' in:\n%s", what, out);
+	return atoi(at + strlen(what));
+}
+
+/* Without any it says so, once; when there are enough it has them. */
+Test(descriptors, too_few, .timeout = 120)
+{
+	const char *env[] = { "GMP_SHIM_MAXPROCS=2", NULL };
+	struct result res;
+	char path[4096], how[64];
+
+	need_library();
+	program_path(path, sizeof(path), "io_nofile");
+	run_program(path, "count", 30, 1, env, &res);
+	if (res.hung || res.status)
+		cr_assert_fail("%s:\n%s", ended(&res, how, sizeof(how)),
+			       res.err);
+	cr_assert_eq(lines(res.err), 1, "not one line on stderr:\n%s", res.err);
+	cr_assert_not_null(strstr(res.err, "RLIMIT_NOFILE"), "%s", res.err);
+	cr_assert_eq(told(res.out, "few: "), 0, "%s", res.out);
+	cr_assert_gt(told(res.out, "enough: "), 1, "%s", res.out);
+	cr_assert_gt(told(res.out, "few again: "), 1, "%s", res.out);
+	cr_assert_gt(told(res.out, "closed, and enough: "), 1, "%s", res.out);
+	result_free(&res);
+}
+
+static void closed_behind(const char *setting)
+{
+	char path[4096], how[64];
+	const char *argv[] = { path, "500", "behind", NULL };
+	const char *env[] = { setting, NULL };
+	struct run r = { argv, env, 1, 60 };
+	struct result res;
+
+	need_library();
+	program_path(path, sizeof(path), "io_faults");
+	run(&r, &res);
+	if (res.hung || res.status)
+		cr_assert_fail("%s: %s:\n%s%s", setting,
+			       ended(&res, how, sizeof(how)), tail(res.out, 3),
+			       tail(res.err, 10));
+	result_free(&res);
+}
+
+Test(descriptors, closed_behind_one, .timeout = 200)
+{
+	closed_behind("GMP_SHIM_MAXPROCS=1");
+}
+
+Test(descriptors, closed_behind_two, .timeout = 200)
+{
+	closed_behind("GMP_SHIM_MAXPROCS=2");
 }
 
 /* ---- Calls that hand their P on ------------------------------------------- */
