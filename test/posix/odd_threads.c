@@ -498,7 +498,7 @@ static long kernel(long nr, long a, long b, long c)
 }
 
 /* Its thread pointer is its maker's, so nothing of libc's is allowed. */
-__attribute__((optimize("no-stack-protector"))) static void bare(void *arg)
+__attribute__((no_stack_protector)) static void bare(void *arg)
 {
 	struct raw *r = arg;
 	char c;

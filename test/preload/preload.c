@@ -58,7 +58,8 @@
 	X(futex, NULL, 30)                                                     \
 	X(getattr_np, NULL, 30)                                                \
 	X(getcpu, "200", 30)                                                   \
-	X(io_blocks, NULL, 60)                                                 \
+	X(io_blocks_data, NULL, 60)                                            \
+	X(io_blocks_room, NULL, 60)                                            \
 	X(io_cancel, NULL, 30)                                                 \
 	X(io_cycles, "20000", 60)                                              \
 	X(io_eintr, "10", 90)                                                  \
@@ -342,7 +343,8 @@ PROGRAMS(NATIVE)
 PROGRAMS(ONE)
 PROGRAMS(TWO)
 PROGRAMS(EIGHT)
-SHORT_SLICE(io_blocks, NULL, 60)
+SHORT_SLICE(io_blocks_data, NULL, 60)
+SHORT_SLICE(io_blocks_room, NULL, 60)
 SHORT_SLICE(io_eintr, "10", 90)
 SHORT_SLICE(io_faults, "2000", 60)
 SHORT_SLICE(io_fds, NULL, 60)
