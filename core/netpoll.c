@@ -100,8 +100,8 @@ static void makepoller(bool complain)
 
 		if (r == 0) {
 			breakfd = br;
-			store_release(&made, made + 1);
 			store_release(&epfd, ep); /* pairs with netpollinited */
+			store_release(&made, made + 1); /* last: see arm */
 			return;
 		}
 		RAW(__NR_close, br);
@@ -317,14 +317,22 @@ static void wakeall(struct polldesc *pd)
 	wakenodes(pd);
 }
 
+/* The instance and what breaks its waits are still ours. It must not be waited in: an
+ * event that came would be lost. Holds netpolllock. */
+static bool intact(void)
+{
+	struct epoll_event ev = { EPOLLIN | EPOLLET, BREAK };
+
+	return RAW(__NR_epoll_ctl, epfd, EPOLL_CTL_MOD, breakfd, &ev) == 0;
+}
+
 /* The program has closed our instance, though hidden from it: make another, where all
  * that wait register anew. */
 static cold void rebuild(int old)
 {
-	if (old < 0)
-		return; /* somebody has tried */
 	lock(&netpolllock);
-	if (epfd == old) {
+	/* not where somebody has tried in vain */
+	if (epfd == old && old >= 0 && !intact()) {
 		epfd = -1;
 		makepoller(true);
 		/* whoever sleeps in the old one sees nothing any more */
@@ -467,16 +475,17 @@ static int arm(int fd, struct polldesc *pd, uint32_t *gen, uint32_t events,
 	       bool since)
 {
 	struct m *mp = acquirem();
-	int ep = READ_ONCE(epfd), r;
+	uint32_t was = load_acquire(&made); /* before epfd; pairs with makepoller */
+	int r;
 
 	lock(&pd->lock);
 	r = armlocked(fd, pd, gen, events, since);
 	unlock(&pd->lock);
-	if (unlikely(r == -EBADF || r == -EINVAL) &&
-	    RAW(__NR_epoll_pwait, ep, &(struct epoll_event){ 0 }, 1, 0, NULL,
-		8) < 0) {
-		rebuild(ep);
-		r = 0; /* it was not fd's fault: look again */
+	if (unlikely(r == -EBADF || r == -EINVAL)) {
+		rebuild(READ_ONCE(epfd));
+		/* by us, or by another, maybe under the same number */
+		if (load_acquire(&made) != was || !netpollinited())
+			r = 0; /* it was not fd's fault: look again */
 	}
 	releasem(mp);
 	return r;
