@@ -333,10 +333,10 @@ static cold void rebuild(int old)
 	lock(&netpolllock);
 	/* not where somebody has tried in vain */
 	if (epfd == old && old >= 0 && !intact()) {
-		epfd = -1;
-		makepoller(true);
-		/* whoever sleeps in the old one sees nothing any more */
-		__atomic_store_n(&sched.poller, 0, __ATOMIC_SEQ_CST);
+		/* First nobody takes a file for registered: whoever does so now, with
+		 * its lock, meets neither instance, and not the next one by the same
+		 * number. */
+		WRITE_ONCE(epfd, -1);
 		for (uint32_t i = 0; i < NCHUNK; i++) {
 			struct polldesc *c = load_acquire(&chunks[i]);
 
@@ -348,6 +348,9 @@ static cold void rebuild(int old)
 					unlock(&c[k].lock);
 				}
 		}
+		makepoller(true);
+		/* whoever sleeps in the old one sees nothing any more */
+		__atomic_store_n(&sched.poller, 0, __ATOMIC_SEQ_CST);
 	}
 	unlock(&netpolllock);
 }
@@ -475,17 +478,22 @@ static int arm(int fd, struct polldesc *pd, uint32_t *gen, uint32_t events,
 	       bool since)
 {
 	struct m *mp = acquirem();
-	uint32_t was = load_acquire(&made); /* before epfd; pairs with makepoller */
 	int r;
 
-	lock(&pd->lock);
-	r = armlocked(fd, pd, gen, events, since);
-	unlock(&pd->lock);
-	if (unlikely(r == -EBADF || r == -EINVAL)) {
+	for (int try = 0; try < 2; try++) {
+		/* before epfd; pairs with makepoller */
+		uint32_t was = load_acquire(&made);
+
+		lock(&pd->lock);
+		r = armlocked(fd, pd, gen, events, since);
+		unlock(&pd->lock);
+		if (likely(r != -EBADF && r != -EINVAL))
+			break;
 		rebuild(READ_ONCE(epfd));
 		/* by us, or by another, maybe under the same number */
-		if (load_acquire(&made) != was || !netpollinited())
-			r = 0; /* it was not fd's fault: look again */
+		if (load_acquire(&made) == was && netpollinited())
+			break;
+		r = 0; /* it was not fd's fault: look again */
 	}
 	releasem(mp);
 	return r;

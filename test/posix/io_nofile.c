@@ -61,8 +61,10 @@ static void *waits(void *arg)
 		return NULL;
 	}
 	CHECK_EQ(n, 1);
-	CHECK_EQ(me % KINDS == 5 ? recv(fd, &c, 1, 0) : read(fd, &c, 1), 1);
-	CHECK_EQ(c, 'w');
+	n = (int)(me % KINDS == 5 ? recv(fd, &c, 1, 0) : read(fd, &c, 1));
+	if (n != 1 || c != 'w')
+		check_fail(__FILE__, __LINE__, "kind %ld reads %d, %d: %s",
+			   me % KINDS, n, c, strerror(errno));
 	if (fd != end[me][0])
 		CHECK(close(fd) == 0);
 	return NULL;
