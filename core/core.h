@@ -102,8 +102,15 @@ int schedinit(void);
 /* In a fork child: forget every other thread; the caller goes on as a thread
  * of no scheduler. Takes no lock and calls no libc. */
 void schedfork(void);
-/* Counts for the exit report: Gs ever made, most kernel threads, Ps, preemptions. */
-void schedcounts(uint64_t *gs, uint32_t *ms, uint32_t *ps, uint64_t *preempts);
+/* For the exit report. */
+struct schedcounts {
+	uint64_t gs;	       /* ever started */
+	uint32_t ms, ps;       /* most kernel threads; Ps */
+	uint64_t preempts;
+	uint64_t declared;     /* Ps that went on without an M in a declared call, */
+	uint64_t unseen;       /* and in one that was found asleep in /proc */
+};
+void schedcounts(struct schedcounts *c);
 /* Stop every P at its next scheduling point, for at most timeout ns; false (and
  * nothing stopped) if one did not come. Nothing between the two calls libc. */
 bool stoptheworld(int64_t timeout);

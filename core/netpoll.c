@@ -53,9 +53,13 @@ struct polldesc {
 
 static struct polldesc *chunks[NCHUNK];
 static struct mutex netpolllock;
-/* The instance: -1 not made yet; FAILED: it cannot be, files block kernel threads. */
+/* The instance: -1 not made yet; FAILED: it could not be, files block kernel threads
+ * until RETRY later. */
 #define FAILED (-2)
+#define RETRY (100 * MS)
 static int epfd = -1, breakfd = -1;
+static int64_t failedat;
+static bool complained; /* once is enough */
 static uint32_t made; /* how often they changed; by netpolllock, read anywhere */
 /* sysmon has a file table of its own: the last of them, as that has it. */
 static struct {
@@ -96,8 +100,8 @@ static void makepoller(bool complain)
 
 		if (r == 0) {
 			breakfd = br;
-			store_release(&made, made + 1);
 			store_release(&epfd, ep); /* pairs with netpollinited */
+			store_release(&made, made + 1); /* last: see arm */
 			return;
 		}
 		RAW(__NR_close, br);
@@ -107,12 +111,14 @@ static void makepoller(bool complain)
 		RAW(__NR_close, ep);
 	if (!complain)
 		return;
-	print("gmp_shim: no descriptors of our own for a poller (error %d; "
-	      "they "
-	      "lie at %d and above, see RLIMIT_NOFILE): calls that wait for "
-	      "files block kernel threads\n",
-	      -br, OWNFD);
-	store_release(&epfd, FAILED);
+	if (!complained)
+		print("gmp_shim: no descriptors of our own for a poller (error "
+		      "%d; they lie at %d and above, see RLIMIT_NOFILE): calls "
+		      "that wait for files block kernel threads\n",
+		      -br, OWNFD);
+	complained = true;
+	failedat = nanotime();
+	store_release(&epfd, FAILED); /* pairs with netpollinit */
 }
 
 static bool netpollinited(void)
@@ -120,14 +126,26 @@ static bool netpollinited(void)
 	return load_acquire(&epfd) >= 0;
 }
 
+/* There are descriptors again, perhaps. */
+static bool retry(int64_t now)
+{
+	return now - READ_ONCE(failedat) > RETRY;
+}
+
 static bool netpollinit(void)
 {
-	if (unlikely(load_acquire(&epfd) == -1)) {
+	int ep = load_acquire(&epfd);
+
+	if (unlikely(ep == -1 || (ep == FAILED && retry(nanotime())))) {
 		struct m *mp = acquirem();
 
 		lock(&netpolllock);
-		if (epfd == -1)
+		if (epfd == -1) {
 			makepoller(true);
+		} else if (epfd == FAILED && retry(nanotime())) {
+			WRITE_ONCE(failedat, nanotime());
+			makepoller(false);
+		}
 		unlock(&netpolllock);
 		releasem(mp);
 	}
@@ -299,16 +317,26 @@ static void wakeall(struct polldesc *pd)
 	wakenodes(pd);
 }
 
+/* The instance and what breaks its waits are still ours. It must not be waited in: an
+ * event that came would be lost. Holds netpolllock. */
+static bool intact(void)
+{
+	struct epoll_event ev = { EPOLLIN | EPOLLET, BREAK };
+
+	return RAW(__NR_epoll_ctl, epfd, EPOLL_CTL_MOD, breakfd, &ev) == 0;
+}
+
 /* The program has closed our instance, though hidden from it: make another, where all
  * that wait register anew. */
 static cold void rebuild(int old)
 {
 	lock(&netpolllock);
-	if (epfd == old) {
-		epfd = -1;
-		makepoller(true);
-		/* whoever sleeps in the old one sees nothing any more */
-		__atomic_store_n(&sched.poller, 0, __ATOMIC_SEQ_CST);
+	/* not where somebody has tried in vain */
+	if (epfd == old && old >= 0 && !intact()) {
+		/* First nobody takes a file for registered: whoever does so now, with
+		 * its lock, meets neither instance, and not the next one by the same
+		 * number. */
+		WRITE_ONCE(epfd, -1);
 		for (uint32_t i = 0; i < NCHUNK; i++) {
 			struct polldesc *c = load_acquire(&chunks[i]);
 
@@ -320,6 +348,9 @@ static cold void rebuild(int old)
 					unlock(&c[k].lock);
 				}
 		}
+		makepoller(true);
+		/* whoever sleeps in the old one sees nothing any more */
+		__atomic_store_n(&sched.poller, 0, __ATOMIC_SEQ_CST);
 	}
 	unlock(&netpolllock);
 }
@@ -447,15 +478,21 @@ static int arm(int fd, struct polldesc *pd, uint32_t *gen, uint32_t events,
 	       bool since)
 {
 	struct m *mp = acquirem();
-	int ep = READ_ONCE(epfd), r;
+	int r;
 
-	lock(&pd->lock);
-	r = armlocked(fd, pd, gen, events, since);
-	unlock(&pd->lock);
-	if (unlikely(r == -EBADF || r == -EINVAL) &&
-	    RAW(__NR_epoll_pwait, ep, &(struct epoll_event){ 0 }, 1, 0, NULL,
-		8) < 0) {
-		rebuild(ep);
+	for (int try = 0; try < 2; try++) {
+		/* before epfd; pairs with makepoller */
+		uint32_t was = load_acquire(&made);
+
+		lock(&pd->lock);
+		r = armlocked(fd, pd, gen, events, since);
+		unlock(&pd->lock);
+		if (likely(r != -EBADF && r != -EINVAL))
+			break;
+		rebuild(READ_ONCE(epfd));
+		/* by us, or by another, maybe under the same number */
+		if (load_acquire(&made) == was && netpollinited())
+			break;
 		r = 0; /* it was not fd's fault: look again */
 	}
 	releasem(mp);
@@ -650,6 +687,10 @@ int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
 		addnode(&nodes[i], &fired, now);
 	/* a handler that has run since the caller let signals in ends the wait */
 	while (curg()->nhandled == handled) {
+		if (unlikely(!netpollinit())) { /* closed, and not made anew */
+			r = -ENOSYS;
+			break;
+		}
 		__atomic_store_n(&fired, 0, __ATOMIC_SEQ_CST);
 		if (look(arg)) {
 			r = 0;

@@ -289,7 +289,8 @@ struct schedt {
 	struct m *sysmonm;
 	uint32_t sysmontid;	/* 0 until it runs */
 	uint32_t ntaken;	/* Ms that lost their P unseen and are not back */
-	uint64_t npreempt;	/* for the report */
+	uint64_t npreempt;	/* for the report; */
+	uint64_t nretaken[4];	/* by enum takenwhy and retakelock */
 	struct note templatenote;
 	uint32_t wantspare;
 	/* signals: how many Gs block each; see gsigmask */

@@ -345,10 +345,12 @@ void schedfork(void)
 	sigfork();
 }
 
-void schedcounts(uint64_t *gs, uint32_t *ms, uint32_t *ps, uint64_t *preempts)
+void schedcounts(struct schedcounts *c)
 {
-	*preempts = READ_ONCE(sched.npreempt);
-	*gs = sched.nginit;
-	*ms = sched.nm + 1;
-	*ps = sched.gomaxprocs;
+	c->preempts = READ_ONCE(sched.npreempt);
+	c->declared = READ_ONCE(sched.nretaken[TAKEN_DECLARED]);
+	c->unseen = READ_ONCE(sched.nretaken[TAKEN_UNSEEN]);
+	c->gs = sched.nginit;
+	c->ms = sched.nm + 1;
+	c->ps = sched.gomaxprocs;
 }

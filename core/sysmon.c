@@ -224,8 +224,12 @@ static struct p *retake_locked(struct p *pp, enum takenwhy why)
 	    (was == PS_SYSCALL || msleeps(mp) ||
 	     (why != TAKEN_UNSEEN && barrierall())) &&
 	    READ_ONCE(mp->locks) == 0 &&
-	    cas(&mp->pstate, PS_RETAKING, PS_TAKEN))
+	    cas(&mp->pstate, PS_RETAKING, PS_TAKEN)) {
+		/* not mp's: that may be on its way already */
+		why = was == PS_SYSCALL ? TAKEN_DECLARED : why;
+		WRITE_ONCE(sched.nretaken[why], sched.nretaken[why] + 1);
 		return old;
+	}
 	if (old && mp->takenwhy == TAKEN_UNSEEN)
 		xadd(&sched.ntaken, -1);
 	cas(&mp->pstate, PS_RETAKING, was);

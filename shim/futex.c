@@ -331,10 +331,24 @@ static long ourfutex(long *a)
 	}
 }
 
+/* A wait for the end of a thread that the program has made by clone: its number is there
+ * until the kernel itself clears it, and wakes in the kernel (CLONE_CHILD_CLEARTID). If it
+ * has ended already, the word has changed. */
+static bool untilgone(long *a)
+{
+	int op = (int)a[1] & FUTEX_CMD_MASK, e = errno;
+	bool alive = (op == FUTEX_WAIT || op == FUTEX_WAIT_BITSET) &&
+		     (int)a[2] > 0 &&
+		     REAL(syscall)(SYS_tgkill, getpid(), (int)a[2], 0) == 0;
+
+	errno = e;
+	return alive;
+}
+
 static bool isours(long *a, void *caller)
 {
 	return (a[1] & FUTEX_PRIVATE_FLAG) || fromlibstdcxx(caller) ||
-	       !sharedword((uintptr_t)a[0]);
+	       (!sharedword((uintptr_t)a[0]) && !untilgone(a));
 }
 
 EXPORT long syscall(long n, ...)

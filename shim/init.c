@@ -136,18 +136,19 @@ static void say(const char *what)
 
 __attribute__((destructor)) static void report(void)
 {
-	char line[160];
-	uint64_t gs, preempts;
-	uint32_t ms, ps;
+	char line[240];
+	struct schedcounts c;
 
 	if (!options.verbose || !schedstarted)
 		return;
 	blockingreport(say);
-	schedcounts(&gs, &ms, &ps, &preempts);
+	schedcounts(&c);
 	snprintf(line, sizeof(line),
 		 "%lu threads ran as Gs on %u kernel threads "
-		 "(MAXPROCS=%u), %lu preemptions",
-		 (unsigned long)gs, ms, ps, (unsigned long)preempts);
+		 "(MAXPROCS=%u), %lu preemptions, Ps taken from calls: "
+		 "%lu declared, %lu unseen",
+		 (unsigned long)c.gs, c.ms, c.ps, (unsigned long)c.preempts,
+		 (unsigned long)c.declared, (unsigned long)c.unseen);
 	say(line);
 }
 
@@ -229,13 +230,12 @@ bool shimstart(void)
 	}
 	refused = false;
 	if (options.verbose) {
-		uint64_t gs, preempts;
-		uint32_t ms, ps;
+		struct schedcounts c;
 
-		schedcounts(&gs, &ms, &ps, &preempts);
+		schedcounts(&c);
 		print("gmp_shim: %d: threads are Gs from here on: %u Ps, "
 		      "stacks of %ld KiB\n",
-		      (int)getpid(), ps, (long)options.stack >> 10);
+		      (int)getpid(), c.ps, (long)options.stack >> 10);
 	}
 	self.gp = getg();
 	self.id = gid(self.gp);

@@ -1,14 +1,13 @@
 /*
- * blocks - one thread blocks in a call of the kernel's or in a stream, others
- * take their turns before they let it go on: first call by call, then in all of
- * them at once.  What the call returns is what it has to, errno included.
+ * blocks - calls of the kernel's that wait for locks, children, messages and
+ * semaphores: see blocks.h.
  */
-#include "check.h"
-#include <aio.h>
-#include <fcntl.h>
+#include "blocks.h"
+#include <linux/aio_abi.h>
 #include <linux/futex.h>
-#include <mqueue.h>
+#include <linux/io_uring.h>
 #include <netdb.h>
+#include <poll.h>
 #include <pwd.h>
 #include <sys/file.h>
 #include <sys/ipc.h>
@@ -18,31 +17,10 @@
 #include <sys/sem.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <wchar.h>
 
-enum { TURNS = 60, TOTAL = 40000 };
-static const char TEXT[] = "12 word\n";
-
-struct test {
-	const struct kind *kind;
-	pthread_t thread;
-	int entered, done;
-	int fd[2], id;
-	FILE *in, *out;
-	mqd_t mq;
-	pid_t child;
-	int *word;
-	struct aiocb aio;
-	char path[64];
-};
-
-struct kind {
-	const char *name;
-	void (*setup)(struct test *);
-	void (*block)(struct test *); /* with errno ERRNO_MARK */
-	void (*release)(struct test *);
-	int alone; /* it takes what others wait for */
-};
+/* What other compilations of callers call. */
+extern pid_t __wait(int *);
+extern pid_t __waitpid(pid_t, int *, int);
 
 /* ---- File locks ----------------------------------------------------------- */
 
@@ -238,6 +216,30 @@ static void in_waitid(struct test *t)
 	CHECK_EQ(si.si_status, 42);
 }
 
+static void in_sys_waitid(struct test *t)
+{
+	siginfo_t si;
+
+	CHECK_EQ(syscall(SYS_waitid, P_PID, t->child, &si, WEXITED, NULL), 0);
+	CHECK(si.si_pid == t->child && si.si_status == 42);
+}
+
+static void in_pid_wait(struct test *t)
+{
+	int status = -1;
+	pid_t got = __wait(&status);
+
+	is_child(t, got, status);
+}
+
+static void in_pid_waitpid(struct test *t)
+{
+	int status = -1;
+	pid_t got = __waitpid(t->child, &status, 0);
+
+	is_child(t, got, status);
+}
+
 /* ---- System V ---------------------------------------------------------------- */
 
 struct message {
@@ -293,6 +295,14 @@ static void in_msgsnd(struct test *t)
 	CHECK_EQ(msgsnd(t->id, &m, sizeof(m.text), 0), 0);
 	CHECK_EQ(msgrcv(t->id, &m, sizeof(m.text), 7, IPC_NOWAIT),
 		 sizeof(m.text));
+	CHECK(msgctl(t->id, IPC_RMID, NULL) == 0);
+}
+
+static void in_sys_msgsnd(struct test *t)
+{
+	struct message m = { 7, "new" };
+
+	CHECK_EQ(syscall(SYS_msgsnd, t->id, &m, sizeof(m.text), 0), 0);
 	CHECK(msgctl(t->id, IPC_RMID, NULL) == 0);
 }
 
@@ -366,6 +376,14 @@ static void in_semtimedop(struct test *t)
 	struct timespec forever = { 600, 0 };
 
 	CHECK_EQ(semtimedop(t->id, change(-1), 1, &forever), 0);
+	CHECK(semctl(t->id, 0, IPC_RMID) == 0);
+}
+
+static void in_sys_semtimedop(struct test *t)
+{
+	struct timespec forever = { 600, 0 };
+
+	CHECK_EQ(syscall(SYS_semtimedop, t->id, change(-1), 1, &forever), 0);
 	CHECK(semctl(t->id, 0, IPC_RMID) == 0);
 }
 
@@ -470,6 +488,13 @@ static void in_mq_timedsend(struct test *t)
 	CHECK(mq_close(t->mq) == 0);
 }
 
+static void in_sys_mq_timedsend(struct test *t)
+{
+	CHECK_EQ(syscall(SYS_mq_timedsend, t->mq, "new", 3, 2, NULL), 0);
+	receive_mq(t, "new");
+	CHECK(mq_close(t->mq) == 0);
+}
+
 static void drain_mq(struct test *t)
 {
 	receive_mq(t, "old");
@@ -498,6 +523,17 @@ static void wake_word(struct test *t)
 {
 	STORE(*t->word, 1);
 	CHECK(syscall(SYS_futex, t->word, FUTEX_WAKE, 1, NULL) >= 0);
+}
+
+static void in_futex_waitv(struct test *t)
+{
+	struct futex_waitv w = { .uaddr = (uintptr_t)t->word,
+				 .flags = FUTEX_32 };
+
+	while (LOAD(*t->word) == 0)
+		CHECK(syscall(SYS_futex_waitv, &w, 1, 0, NULL, 0) == 0 ||
+		      errno == EAGAIN || errno == ENOSYS);
+	errno = ERRNO_MARK;
 }
 
 /* ---- libc's own asynchronous reading ------------------------------------------------- */
@@ -531,320 +567,155 @@ static void write_aio(struct test *t)
 	CHECK_EQ(write(t->fd[1], "aio", 3), 3);
 }
 
-/* ---- Reading streams ------------------------------------------------------------------ */
+static void in_aio_suspend64(struct test *t)
+{
+	const struct aiocb64 *list[] = { (struct aiocb64 *)&t->aio };
 
+	CHECK_EQ(aio_suspend64(list, 1, NULL), 0);
+	CHECK_EQ(aio_return(&t->aio), 3);
+}
+
+/* ---- The kernel's ----------------------------------------------------------------------- */
+
+static aio_context_t context[2];
+static int contexts;
+
+/* A machine may have neither, or forbid them: then a pipe is waited for. */
 static void make_pipe(struct test *t)
 {
 	CHECK(pipe(t->fd) == 0);
-	CHECK(fcntl(t->fd[1], F_SETPIPE_SZ, 4096) > 0);
-	t->in = fdopen(t->fd[0], "r");
-	t->out = fdopen(t->fd[1], "w");
-	CHECK(t->in && t->out);
+	t->id = -1;
 }
 
-static void write_text(struct test *t)
+static void wait_pipe(struct test *t)
 {
-	CHECK_EQ(write(t->fd[1], TEXT, sizeof(TEXT) - 1), sizeof(TEXT) - 1);
-}
+	struct pollfd p = { t->fd[0], POLLIN, 0 };
 
-static void close_both(struct test *t)
-{
-	CHECK(fclose(t->in) == 0);
-	CHECK(fclose(t->out) == 0);
+	CHECK_EQ(poll(&p, 1, -1), 1);
 	errno = ERRNO_MARK;
 }
 
-static void in_getc(struct test *t)
+static void write_pipe(struct test *t)
 {
-	size_t i;
-
-	for (i = 0; i < sizeof(TEXT) - 1; i++)
-		CHECK_EQ(i % 2 ? fgetc(t->in) : getc(t->in), TEXT[i]);
-	close_both(t);
+	CHECK_EQ(write(t->fd[1], "x", 1), 1);
 }
 
-static void in_getc_unlocked(struct test *t)
+static void begin_events(struct test *t)
 {
-	size_t i;
+	struct iocb cb = { .aio_data = 4711,
+			   .aio_lio_opcode = IOCB_CMD_POLL,
+			   .aio_buf = POLLIN },
+		    *list[] = { &cb };
 
-	for (i = 0; i < sizeof(TEXT) - 1; i++)
-		CHECK_EQ(getc_unlocked(t->in), TEXT[i]);
-	close_both(t);
-}
-
-static void in_getchar(struct test *t)
-{
-	FILE *was = stdin;
-	int n;
-	char word[8];
-
-	stdin = t->in;
-	CHECK_EQ(getchar(), TEXT[0]);
-	CHECK_EQ(scanf("%d %7s", &n, word), 2);
-	CHECK(n == 2 && strcmp(word, "word") == 0);
-	stdin = was;
-	close_both(t);
-}
-
-static void in_fgets(struct test *t)
-{
-	char line[100];
-
-	CHECK(fgets(line, sizeof(line), t->in) == line);
-	CHECK(strcmp(line, TEXT) == 0);
-	close_both(t);
-}
-
-static void in_getline(struct test *t)
-{
-	char *line = NULL;
-	size_t size = 0;
-
-	CHECK_EQ(getline(&line, &size, t->in), sizeof(TEXT) - 1);
-	CHECK(strcmp(line, TEXT) == 0);
-	free(line);
-	close_both(t);
-}
-
-static void in_getdelim(struct test *t)
-{
-	char *line = NULL;
-	size_t size = 0;
-
-	CHECK_EQ(getdelim(&line, &size, 'w', t->in), 4);
-	CHECK(strcmp(line, "12 w") == 0);
-	free(line);
-	close_both(t);
-}
-
-static void in_fread(struct test *t)
-{
-	char buf[sizeof(TEXT)] = "";
-
-	CHECK_EQ(fread(buf, 1, sizeof(TEXT) - 1, t->in), sizeof(TEXT) - 1);
-	CHECK(strcmp(buf, TEXT) == 0);
-	close_both(t);
-}
-
-static void in_fscanf(struct test *t)
-{
-	char word[8];
-	int n;
-
-	CHECK_EQ(fscanf(t->in, "%d %7s", &n, word), 2);
-	CHECK(n == 12 && strcmp(word, "word") == 0);
-	close_both(t);
-}
-
-static void in_getwc(struct test *t)
-{
-	CHECK_EQ(getwc(t->in), L'1');
-	close_both(t);
-}
-
-/* ---- Writing streams ------------------------------------------------------------------- */
-
-/* What was written, to the end. */
-static void read_all(struct test *t)
-{
-	char buf[5000];
-	long sum = 0;
-	ssize_t n;
-
-	while ((n = read(t->fd[0], buf, sizeof(buf))) > 0)
-		sum += n;
-	CHECK_EQ(n, 0);
-	CHECK_EQ(sum, TOTAL);
-	CHECK(fclose(t->in) == 0);
-}
-
-static void end_writing(struct test *t)
-{
-	CHECK_EQ(fclose(t->out), 0);
-	errno = ERRNO_MARK;
-}
-
-static void in_fwrite(struct test *t)
-{
-	static char all[TOTAL];
-
-	memset(all, 'x', sizeof(all));
-	CHECK_EQ(fwrite(all, 1, TOTAL, t->out), TOTAL);
-	end_writing(t);
-}
-
-#define WRITES(name, call)                                                     \
-	static void name(struct test *t)                                       \
-	{                                                                      \
-		int i;                                                         \
-                                                                               \
-		for (i = 0; i < TOTAL / 8; i++)                                \
-			CHECK(call);                                           \
-		end_writing(t);                                                \
-	}
-WRITES(in_short_fwrite, fwrite("0123456\n", 1, 8, t->out) == 8)
-WRITES(in_fputs, fputs("0123456\n", t->out) >= 0)
-WRITES(in_fprintf, fprintf(t->out, "%07d\n", i) == 8)
-WRITES(in_fwprintf, fwprintf(t->out, L"%07d\n", i) == 8)
-WRITES(in_dprintf, dprintf(t->fd[1], "%07d\n", i) == 8)
-WRITES(in_fflush, fprintf(t->out, "%07d\n", i) == 8 && fflush(t->out) == 0)
-
-static void in_putc(struct test *t)
-{
-	int i;
-
-	for (i = 0; i < TOTAL; i++)
-		CHECK_EQ(i % 2 ? putc('p', t->out) : fputc('p', t->out), 'p');
-	end_writing(t);
-}
-
-static void in_putc_unlocked(struct test *t)
-{
-	int i;
-
-	for (i = 0; i < TOTAL; i++)
-		CHECK_EQ(putc_unlocked('p', t->out), 'p');
-	end_writing(t);
-}
-
-static void in_line_buffered(struct test *t)
-{
-	int i;
-
-	CHECK(setvbuf(t->out, NULL, _IOLBF, 4096) == 0);
-	for (i = 0; i < TOTAL / 8; i++)
-		CHECK(fwrite("012", 1, 3, t->out) == 3 &&
-		      fputs("345", t->out) >= 0 && putc('6', t->out) == '6' &&
-		      putc('\n', t->out) == '\n');
-	end_writing(t);
-}
-
-static void in_unbuffered(struct test *t)
-{
-	int i;
-
-	CHECK(setvbuf(t->out, NULL, _IONBF, 0) == 0);
-	for (i = 0; i < TOTAL; i++)
-		CHECK_EQ(putc('u', t->out), 'u');
-	end_writing(t);
-}
-
-static void in_puts(struct test *t)
-{
-	FILE *was = stdout;
-	int i;
-
-	stdout = t->out;
-	for (i = 0; i < TOTAL / 16; i++)
-		CHECK(puts("0123456") >= 0 && printf("%07d", i) == 7 &&
-		      putchar('\n') == '\n');
-	stdout = was;
-	end_writing(t);
-}
-
-/* The reader goes away instead. */
-static void in_broken(struct test *t)
-{
-	static char all[TOTAL];
-
-	CHECK(setvbuf(t->out, NULL, _IONBF, 0) == 0);
-	errno = 0;
-	CHECK(fwrite(all, 1, TOTAL, t->out) < TOTAL);
-	CHECK_EQ(errno, EPIPE);
-	CHECK(ferror(t->out));
-	end_writing(t);
-}
-
-static void close_reader(struct test *t)
-{
-	CHECK(fclose(t->in) == 0);
-}
-
-/* ---- A stream's lock; a FIFO ------------------------------------------------------------- */
-
-static void locked_stream(struct test *t)
-{
 	make_pipe(t);
-	CHECK(putc('a', t->out) == 'a');
-	flockfile(t->out);
+	cb.aio_fildes = t->fd[0];
+	t->id = contexts++ % 2;
+	context[t->id] = 0;
+	if (syscall(SYS_io_setup, 1, &context[t->id]))
+		t->id = -1;
+	else if (syscall(SYS_io_submit, context[t->id], 1, list) != 1)
+		t->id = -1;
 }
 
-static void unlock_stream(struct test *t)
+static void got_event(struct test *t, long n, const struct io_event *e)
 {
-	CHECK(putc_unlocked('b', t->out) == 'b');
-	funlockfile(t->out);
+	CHECK_EQ(n, 1);
+	CHECK_EQ(e->data, 4711);
+	CHECK(e->res & POLLIN);
+	/* To destroy it would wait unseen: it ends with the process. */
+	CHECK(close(t->fd[0]) == 0 && close(t->fd[1]) == 0);
 }
 
-static void wrote_abc(struct test *t)
+static void in_io_getevents(struct test *t)
 {
-	char buf[8];
+	struct timespec forever = { 600, 0 };
+	struct io_event e;
 
-	CHECK(fflush(t->out) == 0);
-	CHECK_EQ(read(t->fd[0], buf, sizeof(buf)), 3);
-	CHECK(memcmp(buf, "abc", 3) == 0);
-	close_both(t);
+	if (t->id < 0)
+		wait_pipe(t);
+	else
+		got_event(t, syscall(SYS_io_getevents, context[t->id], 1, 1, &e,
+				     &forever), &e);
 }
 
-static void in_locked_putc(struct test *t)
+static void in_io_pgetevents(struct test *t)
 {
-	CHECK_EQ(putc('c', t->out), 'c');
-	wrote_abc(t);
+	struct io_event e;
+
+	if (t->id < 0)
+		wait_pipe(t);
+	else
+		got_event(t, syscall(SYS_io_pgetevents, context[t->id], 1, 1,
+				     &e, NULL, NULL), &e);
 }
 
-static void in_flockfile(struct test *t)
+/* A ring of one entry, by its offsets. */
+static void begin_uring(struct test *t)
 {
-	flockfile(t->out);
-	CHECK(putc_unlocked('c', t->out) == 'c');
-	funlockfile(t->out);
-	wrote_abc(t);
+	struct io_uring_params p = { 0 };
+	struct io_uring_sqe *sqe;
+	char *ring;
+	size_t size;
+
+	make_pipe(t);
+	t->id = (int)syscall(SYS_io_uring_setup, 1, &p);
+	if (t->id < 0)
+		return;
+	size = p.cq_off.cqes + p.cq_entries * sizeof(struct io_uring_cqe);
+	if (size < p.sq_off.array + p.sq_entries * 4)
+		size = p.sq_off.array + p.sq_entries * 4;
+	ring = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, t->id,
+		    IORING_OFF_SQ_RING);
+	sqe = mmap(NULL, sizeof(*sqe), PROT_READ | PROT_WRITE, MAP_SHARED,
+		   t->id, IORING_OFF_SQES);
+	CHECK(p.features & IORING_FEAT_SINGLE_MMAP);
+	CHECK(ring != MAP_FAILED && sqe != MAP_FAILED);
+	*sqe = (struct io_uring_sqe){ .opcode = IORING_OP_READ,
+				      .fd = t->fd[0],
+				      .addr = (uintptr_t)t->path,
+				      .len = 1,
+				      .user_data = 4711 };
+	*(uint32_t *)(ring + p.sq_off.array) = 0;
+	STORE(*(uint32_t *)(ring + p.sq_off.tail), 1);
+	t->word = (int *)(ring + p.cq_off.cqes);
 }
 
-static void make_fifo(struct test *t)
+static void in_io_uring_enter(struct test *t)
 {
-	static int n;
+	struct io_uring_cqe *cqe = (struct io_uring_cqe *)t->word;
 
-	snprintf(t->path, sizeof(t->path), "/tmp/blocks.%d.%d", (int)getpid(),
-		 ADD(n, 1));
-	CHECK(mkfifo(t->path, 0600) == 0);
-}
-
-static void in_fopen(struct test *t)
-{
-	t->in = fopen(t->path, "r");
-	CHECK(t->in);
-	CHECK(getc(t->in) == 'f');
-	CHECK(fclose(t->in) == 0);
-	errno = ERRNO_MARK;
-}
-
-static void open_fifo(struct test *t)
-{
-	int fd = open(t->path, O_WRONLY);
-
-	CHECK(fd >= 0);
-	CHECK(unlink(t->path) == 0);
-	CHECK_EQ(write(fd, "f", 1), 1);
-	CHECK(close(fd) == 0);
+	if (t->id < 0) {
+		wait_pipe(t);
+		return;
+	}
+	CHECK_EQ(syscall(SYS_io_uring_enter, t->id, 1, 1, IORING_ENTER_GETEVENTS,
+			 NULL, 0), 1);
+	CHECK_EQ(cqe->user_data, 4711);
+	CHECK_EQ(cqe->res, 1);
+	CHECK_EQ(t->path[0], 'x');
+	CHECK(close(t->id) == 0);
+	CHECK(close(t->fd[0]) == 0 && close(t->fd[1]) == 0);
 }
 
 /* ---- All of them ------------------------------------------------------------------------- */
 
-#define READ(fn)  make_pipe, fn, write_text, 0
-#define WRITE(fn) make_pipe, fn, read_all, 0
 #define CHILD(fn) make_child, fn, tell_child
 
 static const struct kind kinds[] = {
 	{ "flock", locked_file, in_flock, unlock_file, 0 },
 	{ "SYS_flock", locked_file, in_sys_flock, unlock_file, 0 },
-	{ "F_OFD_SETLKW", locked_record, in_ofd, unlock_record, 0 },
-	{ "fcntl64", locked_record, in_ofd64, unlock_record, 0 },
+	{ "fcntl, F_OFD_SETLKW", locked_record, in_ofd, unlock_record, 0 },
+	{ "fcntl64, F_OFD_SETLKW", locked_record, in_ofd64, unlock_record, 0 },
 	{ "SYS_fcntl", locked_record, in_sys_fcntl, unlock_record, 0 },
 	{ "lockf", lock_of_child, in_lockf, end_child, 0 },
 	{ "lockf64", lock_of_child, in_lockf64, end_child, 0 },
-	{ "F_SETLKW", lock_of_child, in_setlkw, end_child, 0 },
+	{ "fcntl, F_SETLKW", lock_of_child, in_setlkw, end_child, 0 },
 	{ "wait", CHILD(in_wait), 1 },
+	{ "__wait", CHILD(in_pid_wait), 1 },
 	{ "waitpid", CHILD(in_waitpid), 0 },
+	{ "__waitpid", CHILD(in_pid_waitpid), 0 },
 	{ "waitid", CHILD(in_waitid), 0 },
+	{ "SYS_waitid", CHILD(in_sys_waitid), 0 },
 	{ "wait3", CHILD(in_wait3), 1 },
 	{ "wait4", CHILD(in_wait4), 0 },
 	{ "SYS_wait4", CHILD(in_sys_wait4), 0 },
@@ -852,126 +723,29 @@ static const struct kind kinds[] = {
 	{ "SYS_msgrcv", make_queue, in_sys_msgrcv, send_message, 0 },
 	{ "msgrcv, removed", make_queue, in_msgrcv_removed, remove_queue, 0 },
 	{ "msgsnd", full_queue, in_msgsnd, take_message, 0 },
+	{ "SYS_msgsnd", full_queue, in_sys_msgsnd, take_message, 0 },
 	{ "semop", make_semaphore, in_semop, raise_semaphore, 0 },
 	{ "SYS_semop", make_semaphore, in_sys_semop, raise_semaphore, 0 },
 	{ "semop, removed", make_semaphore, in_semop_removed, remove_semaphore,
 	  0 },
 	{ "semtimedop", timed_semaphore, in_semtimedop, raise_semaphore, 0 },
+	{ "SYS_semtimedop", timed_semaphore, in_sys_semtimedop, raise_semaphore,
+	  0 },
 	{ "mq_receive", make_mq, in_mq_receive, send_mq, 0 },
 	{ "mq_timedreceive", timed_mq, in_mq_timedreceive, send_mq, 0 },
 	{ "SYS_mq_timedreceive", make_mq, in_sys_mq_timedreceive, send_mq, 0 },
 	{ "mq_send", full_mq, in_mq_send, drain_mq, 0 },
 	{ "mq_timedsend", full_mq, in_mq_timedsend, drain_mq, 0 },
-	{ "shared futex", make_word, in_futex, wake_word, 0 },
+	{ "SYS_mq_timedsend", full_mq, in_sys_mq_timedsend, drain_mq, 0 },
+	{ "SYS_futex, shared", make_word, in_futex, wake_word, 0 },
+	{ "SYS_futex_waitv", make_word, in_futex_waitv, wake_word, 0 },
 	{ "aio_suspend", begin_aio, in_aio_suspend, write_aio, 0 },
-	{ "getc", READ(in_getc) },
-	{ "getc_unlocked", READ(in_getc_unlocked) },
-	{ "getchar, scanf", READ(in_getchar) },
-	{ "fgets", READ(in_fgets) },
-	{ "getline", READ(in_getline) },
-	{ "getdelim", READ(in_getdelim) },
-	{ "fread", READ(in_fread) },
-	{ "fscanf", READ(in_fscanf) },
-	{ "getwc", READ(in_getwc) },
-	{ "fwrite", WRITE(in_fwrite) },
-	{ "short fwrite", WRITE(in_short_fwrite) },
-	{ "fputs", WRITE(in_fputs) },
-	{ "putc", WRITE(in_putc) },
-	{ "putc_unlocked", WRITE(in_putc_unlocked) },
-	{ "fprintf", WRITE(in_fprintf) },
-	{ "fwprintf", WRITE(in_fwprintf) },
-	{ "dprintf", WRITE(in_dprintf) },
-	{ "fflush", WRITE(in_fflush) },
-	{ "line buffered", WRITE(in_line_buffered) },
-	{ "unbuffered", WRITE(in_unbuffered) },
-	{ "puts, printf", make_pipe, in_puts, read_all, 1 },
-	{ "fwrite, broken", make_pipe, in_broken, close_reader, 0 },
-	{ "putc, locked", locked_stream, in_locked_putc, unlock_stream, 0 },
-	{ "flockfile", locked_stream, in_flockfile, unlock_stream, 0 },
-	{ "fopen", make_fifo, in_fopen, open_fifo, 0 },
+	{ "aio_suspend64", begin_aio, in_aio_suspend64, write_aio, 0 },
+	{ "SYS_io_getevents", begin_events, in_io_getevents, write_pipe, 0 },
+	{ "SYS_io_pgetevents", begin_events, in_io_pgetevents, write_pipe, 0 },
+	{ "SYS_io_uring_enter", begin_uring, in_io_uring_enter, write_pipe, 0 },
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
-static struct test tests[KINDS];
-static int ticks, stop;
-
-static void *blocks(void *arg)
-{
-	struct test *t = arg;
-
-	STORE(t->entered, 1);
-	errno = ERRNO_MARK;
-	t->kind->block(t);
-	if (errno != ERRNO_MARK)
-		check_fail(__FILE__, __LINE__, "%s set errno to %d",
-			   t->kind->name, errno);
-	STORE(t->done, 1);
-	return NULL;
-}
-
-static void *tick(void *arg)
-{
-	(void)arg;
-	while (!LOAD(stop)) {
-		ADD(ticks, 1);
-		if (ticks % 8 == 0)
-			usleep(20);
-		else
-			sched_yield();
-	}
-	return NULL;
-}
-
-static void turns(void)
-{
-	int end = LOAD(ticks) + TURNS;
-
-	YIELD_UNTIL(LOAD(ticks) - end >= 0);
-}
-
-static void begin(struct test *t, const struct kind *k)
-{
-	*t = (struct test){ .kind = k };
-	k->setup(t);
-	t->thread = start(blocks, t);
-}
-
-static void end(struct test *t)
-{
-	if (LOAD(t->done))
-		check_fail(__FILE__, __LINE__, "%s has not blocked",
-			   t->kind->name);
-	t->kind->release(t);
-	join(t->thread);
-}
-
-/* ---- A thread that never blocks, but makes many short calls ---------------------------- */
-
-static void *sleeps(void *arg)
-{
-	int i;
-
-	(void)arg;
-	for (i = 0; i < 5; i++)
-		usleep(1000);
-	STORE(stop, 1);
-	return NULL;
-}
-
-static void short_calls(void)
-{
-	FILE *null = fopen("/dev/null", "w");
-	pthread_t t;
-
-	CHECK(null);
-	stop = 0;
-	t = start(sleeps, NULL);
-	while (!LOAD(stop)) {
-		CHECK(fprintf(null, "%d\n", 1) == 2);
-		CHECK(fflush(null) == 0);
-	}
-	join(t);
-	CHECK(fclose(null) == 0);
-}
 
 /* ---- Names; cancellation points ---------------------------------------------------------- */
 
@@ -1045,35 +819,10 @@ static void cancellation(void)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	pthread_t ticker;
-	size_t i;
-
-	signal(SIGPIPE, SIG_IGN);
-	ticker = start(tick, NULL);
-	section("one by one");
-	for (i = 0; i < KINDS; i++) {
-		begin(&tests[0], &kinds[i]);
-		YIELD_UNTIL(LOAD(tests[0].entered));
-		turns();
-		end(&tests[0]);
-	}
-	section("all at once");
-	for (i = 0; i < KINDS; i++)
-		if (!kinds[i].alone)
-			begin(&tests[i], &kinds[i]);
-	for (i = 0; i < KINDS; i++)
-		if (!kinds[i].alone)
-			YIELD_UNTIL(LOAD(tests[i].entered));
-	turns();
-	for (i = 0; i < KINDS; i++)
-		if (!kinds[i].alone)
-			end(&tests[i]);
-	STORE(stop, 1);
-	join(ticker);
-	section("short calls");
-	short_calls();
+	if (!blocks_main(argc, argv, kinds, KINDS))
+		return 0;
 	section("names");
 	join(start(names, NULL));
 	section("cancellation");

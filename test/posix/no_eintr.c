@@ -13,6 +13,7 @@
 #include "check.h"
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/io_uring.h>
 #include <poll.h>
 #include <semaphore.h>
 #include <sys/epoll.h>
@@ -84,6 +85,48 @@ static long in_read(struct wait *w)
 	char c;
 
 	return whole(read(w->fd[0], &c, 1), 1);
+}
+
+/* One read, submitted and waited for in one call: what is submitted is no reason to be
+ * back.  Where there is no io_uring, just a read. */
+static long in_io_uring(struct wait *w)
+{
+	struct io_uring_params p = { 0 };
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	char *ring, c = 0;
+	size_t size;
+	long n;
+	int fd = (int)syscall(SYS_io_uring_setup, 1, &p);
+
+	if (fd < 0)
+		return in_read(w);
+	CHECK(p.features & IORING_FEAT_SINGLE_MMAP);
+	size = p.cq_off.cqes + p.cq_entries * sizeof(*cqe);
+	if (size < p.sq_off.array + p.sq_entries * sizeof(uint32_t))
+		size = p.sq_off.array + p.sq_entries * sizeof(uint32_t);
+	ring = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		    IORING_OFF_SQ_RING);
+	sqe = mmap(NULL, sizeof(*sqe), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		   IORING_OFF_SQES);
+	CHECK(ring != MAP_FAILED && sqe != MAP_FAILED);
+	*sqe = (struct io_uring_sqe){ .opcode = IORING_OP_READ,
+				      .fd = w->fd[0],
+				      .addr = (uintptr_t)&c,
+				      .len = 1 };
+	*(uint32_t *)(ring + p.sq_off.array) = 0;
+	STORE(*(uint32_t *)(ring + p.sq_off.tail), 1);
+	n = syscall(SYS_io_uring_enter, fd, 1, 1, IORING_ENTER_GETEVENTS, NULL,
+		    0);
+	n = n < 0 ? -errno : 0;
+	if (n == 0 && LOAD(*(uint32_t *)(ring + p.cq_off.tail)) == 0)
+		n = CUT;
+	cqe = (struct io_uring_cqe *)(ring + p.cq_off.cqes);
+	if (n == 0 && cqe->res != 1)
+		n = cqe->res;
+	CHECK(munmap(ring, size) == 0 && munmap(sqe, sizeof(*sqe)) == 0);
+	CHECK(close(fd) == 0);
+	return n;
 }
 
 static void byte(struct wait *w)
@@ -692,6 +735,7 @@ static long in_getrandom(struct wait *w)
 
 static const struct kind kinds[] = {
 	{ "read", FOREVER, make_pipe, NULL, in_read, byte, 0, 0 },
+	{ "io_uring", FOREVER, make_pipe, NULL, in_io_uring, byte, 0, 0 },
 	{ "write", FOREVER, make_reversed, NULL, in_write, drain, 0, 0 },
 	{ "poll", PIPE(in_poll) },
 	{ "ppoll", PIPE(in_ppoll) },

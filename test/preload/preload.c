@@ -32,6 +32,8 @@
 	X(backtrace_cxx, NULL, 30)                                             \
 	X(barrier, NULL, 30)                                                   \
 	X(blocks, NULL, 30)                                                    \
+	X(blocks_held, NULL, 30)                                               \
+	X(blocks_stdio, NULL, 30)                                              \
 	X(blocking, NULL, 60)                                                  \
 	X(blocking_cxx, NULL, 30)                                              \
 	X(blocking_now, NULL, 60)                                              \
@@ -57,13 +59,16 @@
 	X(futex, NULL, 30)                                                     \
 	X(getattr_np, NULL, 30)                                                \
 	X(getcpu, "200", 30)                                                   \
-	X(io_blocks, NULL, 60)                                                 \
+	X(io_blocks_data, NULL, 60)                                            \
+	X(io_blocks_room, NULL, 60)                                            \
 	X(io_cancel, NULL, 30)                                                 \
+	X(io_cycles, "20000", 60)                                              \
 	X(io_eintr, "10", 90)                                                  \
 	X(io_faults, "2000", 60)                                               \
 	X(io_fds, NULL, 60)                                                    \
 	X(io_flags, NULL, 30)                                                  \
 	X(io_many, "300", 60)                                                  \
+	X(io_nofile, NULL, 30)                                                 \
 	X(io_sets, NULL, 30)                                                   \
 	X(io_signals, NULL, 60)                                                \
 	X(io_streams, NULL, 60)                                                \
@@ -89,6 +94,7 @@
 	X(names, NULL, 30)                                                     \
 	X(no_eintr, "10", 90)                                                  \
 	X(noguards, NULL, 30)                                                  \
+	X(odd_threads, NULL, 60)                                               \
 	X(once, NULL, 30)                                                      \
 	X(once_cxx, NULL, 30)                                                  \
 	X(owner_migrate, NULL, 30)                                             \
@@ -338,13 +344,16 @@ PROGRAMS(NATIVE)
 PROGRAMS(ONE)
 PROGRAMS(TWO)
 PROGRAMS(EIGHT)
-SHORT_SLICE(io_blocks, NULL, 60)
+SHORT_SLICE(io_blocks_data, NULL, 60)
+SHORT_SLICE(io_blocks_room, NULL, 60)
 SHORT_SLICE(io_eintr, "10", 90)
 SHORT_SLICE(io_faults, "2000", 60)
 SHORT_SLICE(io_fds, NULL, 60)
+SHORT_SLICE(io_nofile, NULL, 30)
 SHORT_SLICE(io_signals, NULL, 60)
 SHORT_SLICE(io_streams, NULL, 60)
 SHORT_SLICE(io_timeouts, NULL, 60)
+SHORT_SLICE(odd_threads, NULL, 60)
 SHORT_SLICE(preempt_storm, "200", 60)
 SHORT_SLICE(sig_action, NULL, 60)
 SHORT_SLICE(sig_altstack, "4", 60)
@@ -530,6 +539,207 @@ Test(switches, follow_cpus, .timeout = 120)
 	cr_assert(one, "never one P");
 	cr_assert(more, "never more than one P");
 	result_free(&res);
+}
+
+/* ---- Descriptors of the library's own -------------------------------------- */
+
+/* The number that a line begins with this word for. */
+static int told(const char *out, const char *what)
+{
+	const char *at = strstr(out, what);
+
+	cr_assert_not_null(at, "no '%s' in:\n%s", what, out);
+	return atoi(at + strlen(what));
+}
+
+/* Without any it says so, once; when there are enough it has them. */
+Test(descriptors, too_few, .timeout = 120)
+{
+	const char *env[] = { "GMP_SHIM_MAXPROCS=2", NULL };
+	struct result res;
+	char path[4096], how[64];
+
+	need_library();
+	program_path(path, sizeof(path), "io_nofile");
+	run_program(path, "count", 30, 1, env, &res);
+	if (res.hung || res.status)
+		cr_assert_fail("%s:\n%s", ended(&res, how, sizeof(how)),
+			       res.err);
+	cr_assert_eq(lines(res.err), 1, "not one line on stderr:\n%s", res.err);
+	cr_assert_not_null(strstr(res.err, "RLIMIT_NOFILE"), "%s", res.err);
+	cr_assert_eq(told(res.out, "few: "), 0, "%s", res.out);
+	cr_assert_gt(told(res.out, "enough: "), 1, "%s", res.out);
+	cr_assert_gt(told(res.out, "few again: "), 1, "%s", res.out);
+	cr_assert_gt(told(res.out, "closed, and enough: "), 1, "%s", res.out);
+	result_free(&res);
+}
+
+static void closed_behind(const char *setting)
+{
+	char path[4096], how[64];
+	const char *argv[] = { path, "500", "behind", NULL };
+	const char *env[] = { setting, NULL };
+	struct run r = { argv, env, 1, 60 };
+	struct result res;
+
+	need_library();
+	program_path(path, sizeof(path), "io_faults");
+	run(&r, &res);
+	if (res.hung || res.status)
+		cr_assert_fail("%s: %s:\n%s%s", setting,
+			       ended(&res, how, sizeof(how)), tail(res.out, 3),
+			       tail(res.err, 10));
+	result_free(&res);
+}
+
+Test(descriptors, closed_behind_one, .timeout = 200)
+{
+	closed_behind("GMP_SHIM_MAXPROCS=1");
+}
+
+Test(descriptors, closed_behind_two, .timeout = 200)
+{
+	closed_behind("GMP_SHIM_MAXPROCS=2");
+}
+
+/* ---- Calls that hand their P on ------------------------------------------- */
+
+/* How often one call blocks, each time in a thread of its own. */
+enum { TIMES = 5 };
+
+static const char *const blocks[] = { "blocks", "blocks_held", "blocks_stdio" };
+enum { BLOCKS = sizeof(blocks) / sizeof(blocks[0]) };
+
+/* One name a line. */
+static char *blocking_calls(const char *program)
+{
+	struct result res;
+	char path[4096];
+
+	program_path(path, sizeof(path), program);
+	run_program(path, "list", 30, 0, NULL, &res);
+	cr_assert(!res.hung && res.status == 0, "%s list: %s", program,
+		  res.err);
+	free(res.err);
+	return res.out;
+}
+
+/* Others run while it blocks even if it is not declared: sysmon sees to that. It counts
+ * which it was; the program's own threads sleep in no other call so often. */
+static int handed_on(const char *path, const char *name)
+{
+	char times[8], how[64];
+	const char *argv[] = { path, name, times, NULL };
+	const char *env[] = { "GMP_SHIM_MAXPROCS=1", "GMP_SHIM_VERBOSE=1",
+			      NULL };
+	struct run r = { argv, env, 1, 30 };
+	unsigned long declared = 0, unseen = 0;
+	struct result res;
+	const char *at;
+	int ok;
+
+	snprintf(times, sizeof(times), "%d", TIMES);
+	run(&r, &res);
+	if (!res.hung && WIFEXITED(res.status) && WEXITSTATUS(res.status) == 77)
+		cr_skip_test("%s cannot run on this machine", path);
+	at = strstr(res.err, "Ps taken from calls: ");
+	ok = !res.hung && res.status == 0 && at &&
+	     sscanf(at, "Ps taken from calls: %lu declared, %lu unseen",
+		    &declared, &unseen) == 2 &&
+	     declared > TIMES / 2 && unseen < TIMES;
+	if (!ok)
+		fprintf(stderr, "%s, %d times: %lu declared, %lu unseen, %s\n%s",
+			name, TIMES, declared, unseen,
+			ended(&res, how, sizeof(how)), complaints(res.err));
+	result_free(&res);
+	return ok;
+}
+
+static void hand_on(const char *program)
+{
+	char path[4096], *names, *name, *rest;
+	int bad = 0;
+
+	need_library();
+	program_path(path, sizeof(path), program);
+	names = blocking_calls(program);
+	for (name = strtok_r(names, "\n", &rest); name;
+	     name = strtok_r(NULL, "\n", &rest))
+		bad += !handed_on(path, name);
+	cr_assert_eq(bad, 0, "%d calls of %s do not hand their P on", bad,
+		     program);
+	free(names);
+}
+
+Test(hand_on, blocks, .timeout = 300)
+{
+	hand_on("blocks");
+}
+
+Test(hand_on, blocks_held, .timeout = 300)
+{
+	hand_on("blocks_held");
+}
+
+Test(hand_on, blocks_stdio, .timeout = 300)
+{
+	hand_on("blocks_stdio");
+}
+
+/* A line is that name, with or without more after a comma. */
+static int has_call(const char *names, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (; names; names = strchr(names, '\n')) {
+		names += *names == '\n';
+		if (strncmp(names, name, n) == 0 &&
+		    (names[n] == '\n' || names[n] == ','))
+			return 1;
+	}
+	return 0;
+}
+
+/* Every row of the tables has a test. */
+#define REPEAT(type, name, ...) #name,
+#define POINT(type, name, ...) #name,
+#define ERROR(type, name, ...) #name,
+#define ONCE(type, name, ...) #name,
+#define STREAM(type, name, ...) #name,
+#define UNLOCKED(type, name, ...) #name,
+#define VARIADIC(type, name, ...) #name,
+#define ALIAS(name, of) #name,
+Test(hand_on, every_row)
+{
+	static const char *const rows[] = {
+#include "shim/block.def"
+#include "shim/stdio.def"
+	};
+#undef REPEAT
+#undef POINT
+#undef ERROR
+#undef ONCE
+#undef STREAM
+#undef UNLOCKED
+#undef VARIADIC
+#undef ALIAS
+	char *names[BLOCKS];
+	int missing = 0;
+
+	for (int i = 0; i < BLOCKS; i++)
+		names[i] = blocking_calls(blocks[i]);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int found = 0;
+
+		for (int k = 0; k < BLOCKS; k++)
+			found |= has_call(names[k], rows[i]);
+		if (!found)
+			fprintf(stderr, "no test makes %s block\n", rows[i]);
+		missing += !found;
+	}
+	cr_assert_eq(missing, 0);
+	for (int i = 0; i < BLOCKS; i++)
+		free(names[i]);
 }
 
 /* ---- GMP_SHIM_BLOCKING --------------------------------------------------- */

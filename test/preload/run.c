@@ -228,10 +228,12 @@ static char *contents(int fd)
 /* After fork, in the child. */
 static void become(const struct run *r, int out, int err)
 {
+	char lib[4096];
 	sigset_t none;
 	int null;
 
 	setpgid(0, 0);
+	snprintf(lib, sizeof(lib), "%s", library()); /* while its name is there */
 	/* Of ours nothing may tilt the result; and we are never preloaded. */
 	for (char **e = environ; *e;) {
 		size_t n = strcspn(*e, "=");
@@ -250,7 +252,7 @@ static void become(const struct run *r, int out, int err)
 	for (int i = 0; r->env && r->env[i]; i++)
 		putenv((char *)r->env[i]);
 	if (r->preload)
-		setenv("LD_PRELOAD", library(), 1);
+		setenv("LD_PRELOAD", lib, 1);
 	/* The runner blocks or ignores some: a program expects defaults. */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
