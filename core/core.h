@@ -372,6 +372,8 @@ bool entersyscallwait(void);
  * and gattention called, before it ends. */
 long gsyscall(const uint32_t *unless, long n, long a, long b, long c, long d,
 	      long e, long f);
+/* A system call that does not wait: its result, or -E. */
+long gsyscallnow(long n, long a, long b, long c, long d, long e, long f);
 /* That wait is over; exitsyscall follows. */
 void leavesyscallwait(void);
 void exitsyscall(void);

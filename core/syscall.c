@@ -66,6 +66,11 @@ long gsyscall(const uint32_t *unless, long n, long a, long b, long c, long d,
 	return syscall_unless(unless, n, a, b, c, d, e, f);
 }
 
+long gsyscallnow(long n, long a, long b, long c, long d, long e, long f)
+{
+	return rawsyscall(n, a, b, c, d, e, f);
+}
+
 void leavesyscallwait(void)
 {
 	xadd(&sched.ninplace, -1);

@@ -7,8 +7,8 @@
 #ifndef SHIM_IO_H
 #define SHIM_IO_H
 
-#include "asm/x86_64/syscall.h"
 #include "shim/shim.h"
+#include <sys/syscall.h>
 #include <sys/types.h>
 
 /* What is known of a file (netpollhints). 0: not looked at yet. */
@@ -61,12 +61,14 @@ bool ioready(const struct io *io);
 	})
 
 /* A system call that does not wait, without libc's cancellation around it. */
-#define TRY(...)                                                               \
+#define TRY_(n, a, b, c, d, e, f, ...)                                         \
 	({                                                                     \
-		ssize_t t_ = RAW(__VA_ARGS__);                                 \
+		ssize_t t_ = gsyscallnow(n, (long)(a), (long)(b), (long)(c),   \
+					 (long)(d), (long)(e), (long)(f));     \
                                                                                \
 		t_ >= 0 ? t_ : ret_errno((int)t_);                             \
 	})
+#define TRY(...) TRY_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
 /* Make `try` until it does not say EAGAIN, parking in between; `real` where that is not
  * possible. */
