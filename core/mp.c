@@ -17,6 +17,9 @@ void pidleput(struct p *pp)
 	pp->link = sched.pidle;
 	sched.pidle = pp;
 	xadd(&sched.npidle, 1); /* full fence: see "Delicate dance" */
+	if (unlikely(sched.sysmonwait == SYSMON_ARMED) &&
+	    sched.npidle == sched.gomaxprocs)
+		sysmondisarm();
 }
 
 /* Holds sched.lock. NULL if no P is idle. */
@@ -29,8 +32,8 @@ struct p *pidleget(void)
 		WRITE_ONCE(pp->status, Prunning);
 		sched.pidle = pp->link;
 		xadd(&sched.npidle, -1);
-		if (unlikely(sched.sysmonwait))
-			sysmonwake();
+		if (unlikely(sched.sysmonwait == SYSMON_ASLEEP))
+			sysmonarm();
 	}
 	return pp;
 }

@@ -113,7 +113,7 @@ static struct g *stealwork(struct m *mp, struct p *pp, int64_t now)
 }
 
 /* Something is queued somewhere. */
-static bool anywork(void)
+bool anywork(void)
 {
 	bool work = READ_ONCE(sched.runqsize) != 0;
 
@@ -255,7 +255,7 @@ void pollbreak(int64_t when)
 	if (poller) {
 		if (when < __atomic_load_n(&sched.polluntil, __ATOMIC_SEQ_CST))
 			pollwake(poller);
-	} else if (READ_ONCE(sched.npidle)) {
+	} else if (READ_ONCE(sched.npidle) && !sysmonsoon()) {
 		wakep(); /* nobody sleeps for timers: one shall */
 	}
 }
@@ -583,9 +583,9 @@ void goready(struct m *mp, struct g *gp)
 	alone = !READ_ONCE(pp->runnext) &&
 		READ_ONCE(pp->runqhead) == pp->runqtail;
 	runqput(pp, gp, true);
+	if (!mp->curg && (alone || sysmonsoon()))
+		return; /* on g0 this P looks at its queue next */
 	if (alone) {
-		if (!mp->curg)
-			return; /* on g0 this P looks at its queue next */
 		noteready(pp, mp->curg, gp);
 		if (mp->curg->score >= 2)
 			return;

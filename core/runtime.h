@@ -285,7 +285,9 @@ struct schedt {
 
 	/* sysmon and the template thread */
 	struct mutex retakelock;
-	uint32_t sysmonwait;	/* 1: sysmon sleeps until a P is in use again */
+	uint32_t sysmonwait;	/* enum; written under lock, read anywhere */
+	uint32_t sysmontimer;	/* 1 + its number; 0: there is none */
+	int64_t armedat;	/* by lock */
 	struct m *sysmonm;
 	uint32_t sysmontid;	/* 0 until it runs */
 	uint32_t ntaken;	/* Ms that lost their P unseen and are not back */
@@ -424,6 +426,7 @@ void mstart(void *mp);
 _Noreturn void schedloop(int busy);
 struct m *gowaitp(struct m *mp);
 bool pidlewait(struct m *mp);
+bool anywork(void);
 
 /* ---- netpoll.c */
 bool netpollwaiting(void);
@@ -484,7 +487,17 @@ int sysmongetfd(int fd);
 void sysmonputfd(int fd);
 struct p *retake(struct p *pp, enum takenwhy why);
 
+enum {
+	SYSMON_AWAKE,	/* it looks at intervals */
+	SYSMON_ASLEEP,	/* all Ps are idle */
+	SYSMON_ARMED,	/* a P is not: it looks in a moment, unless all are idle then */
+	SYSMON_SURE	/* in any case */
+};
 void sysmonwake(void);
+void sysmonarm(void);
+void sysmondisarm(void);
+bool sysmonsoon(void);
+bool istimer(const uint64_t *info);
 bool barrierall(void);
 
 /* ---- signals: masks (sigmask.c), entry and sending (signal.c), preemption ------------- */

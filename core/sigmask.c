@@ -111,7 +111,7 @@ void sigreceive(struct m *mp, int64_t deadline)
 	sig = RAW(__NR_rt_sigtimedwait, &want, info,
 		  deadline == NEVER ? NULL : ts, 8);
 	/* the second word begins with si_code */
-	if (sig > 0 && (int32_t)info[1] != POKE)
+	if (sig > 0 && (int32_t)info[1] != POKE && !istimer(info))
 		sigdispatch(mp, (int)sig, info);
 }
 

@@ -545,8 +545,72 @@ void sysmonwake(void)
 {
 	struct m to = { .tid = (int)READ_ONCE(sched.sysmontid) };
 
-	sched.sysmonwait = 0;
 	sigpoke(&to, SIGPREEMPT);
+}
+
+/* A P is in use again. Most threads of a program that waits, wake up, do a little and
+ * wait again; to wake sysmon on another CPU each time costs more than what they do. So a
+ * timer of the kernel's wakes it in SOON, unless all Ps are idle before. If that is so
+ * time and again, let it: it looks on for a while. What else would be woken for a
+ * wrong guess need not be, either: sysmon mends it (sysmonsoon). */
+#define SOON (100 * US)
+#define OFTEN MS
+
+static bool settimer(int64_t when)
+{
+	int64_t spec[4] = { 0, 0, 0, when }; /* interval, value */
+
+	return sched.sysmontimer &&
+	       RAW(__NR_timer_settime, sched.sysmontimer - 1, 0, spec, NULL) ==
+		       0;
+}
+
+/* Holds sched.lock, as does sysmondisarm. */
+void sysmonarm(void)
+{
+	int64_t now = nanotime();
+
+	if (!settimer(SOON)) {
+		WRITE_ONCE(sched.sysmonwait, SYSMON_SURE);
+		sysmonwake();
+		return;
+	}
+	WRITE_ONCE(sched.sysmonwait,
+		   now - sched.armedat < OFTEN ? SYSMON_SURE : SYSMON_ARMED);
+	sched.armedat = now;
+}
+
+void sysmondisarm(void)
+{
+	settimer(0);
+	WRITE_ONCE(sched.sysmonwait, SYSMON_ASLEEP);
+}
+
+/* sysmon looks in less than SOON, and wakes whom it takes. A hint. */
+bool sysmonsoon(void)
+{
+	return READ_ONCE(sched.sysmonwait) >= SYSMON_ARMED;
+}
+
+static void maketimer(void)
+{
+	struct {
+		uint64_t value;
+		int signo, notify, tid, pad[11];
+	} ev = { .signo = SIGPREEMPT,
+		 .notify = 4, /* SIGEV_THREAD_ID */
+		 .tid = (int)sched.sysmontid };
+	int id;
+
+	if (RAW(__NR_timer_create, 1, &ev, &id) == 0) /* CLOCK_MONOTONIC */
+		sched.sysmontimer = (uint32_t)id + 1;
+}
+
+/* A signal's siginfo is that timer's. */
+bool istimer(const uint64_t *info)
+{
+	return (int32_t)info[1] == -2 && /* SI_TIMER */
+	       (uint32_t)info[2] + 1 == sched.sysmontimer;
 }
 
 /* Every P is idle: sleep until one is not. */
@@ -557,14 +621,31 @@ static void deepsleep(struct m *mp)
 		unlock(&sched.lock);
 		return;
 	}
-	sched.sysmonwait = 1;
+	WRITE_ONCE(sched.sysmonwait, SYSMON_ASLEEP);
 	unlock(&sched.lock);
 	sigreceive(mp, options.schedtrace ?
 			       nanotime() + options.schedtrace * MS :
 			       NEVER);
 	lock(&sched.lock);
-	sched.sysmonwait = 0;
+	WRITE_ONCE(sched.sysmonwait, SYSMON_AWAKE);
 	unlock(&sched.lock);
+	/* who relied on sysmonsoon */
+	if (anywork())
+		wakep();
+}
+
+/* Nobody has run since the last time. */
+static bool quiet(void)
+{
+	static uint64_t last;
+	uint64_t ticks = 0, was = last;
+
+	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs); i++)
+		ticks += (uint64_t)READ_ONCE(allp[i]->schedtick) +
+			 READ_ONCE(allp[i]->switchtick) +
+			 READ_ONCE(allp[i]->syscalltick);
+	last = ticks;
+	return ticks == was;
 }
 
 /* When to look next: `delay` from now, sooner if a G that computes must be preempted
@@ -573,10 +654,13 @@ static int64_t nextlook(int64_t now, int64_t delay)
 {
 	int64_t when = timersearliest(), slice = options.slice * US / 4;
 
-	if (READ_ONCE(sched.npidle))
-		return now + (netpollwaiting() && !inpoll() && delay > POLLFRESH ?
-				      POLLFRESH :
-				      delay);
+	if (READ_ONCE(sched.npidle)) {
+		if (netpollwaiting() && !inpoll() && delay > POLLFRESH)
+			delay = POLLFRESH;
+		if (READ_ONCE(sched.poller) || when > now + delay)
+			return now + delay;
+		return when > now ? when : now + delay;
+	}
 	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs); i++)
 		if (slice > MS && (READ_ONCE(allp[i]->runnext) ||
 				   now - allp[i]->sysmontalk < TALKED))
@@ -607,11 +691,12 @@ void sysmon(void *arg)
 	unsharefiles();
 	netpollshare();
 	store_release(&sched.sysmontid, (uint32_t)mp->tid); /* see schedinit */
+	maketimer();
 	futexwakeup(&sched.sysmontid, 1);
 	for (;;) {
 		int64_t now;
 
-		if (idle > 50 && !gscavenge() &&
+		if (idle > 50 && quiet() && !gscavenge() &&
 		    READ_ONCE(sched.npidle) == READ_ONCE(sched.gomaxprocs))
 			deepsleep(mp);
 		else

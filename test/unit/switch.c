@@ -625,7 +625,8 @@ NOTLS static void hop(int i)
 {
 	struct gobuf *was = NULL;
 
-	while (hops[i] < HOPS) {
+	/* on a busy machine one thread may have done all of them alone */
+	while (hops[i] < HOPS || moves[i] < 2) {
 		/* who runs us; ours to read until the switch is over */
 		struct gobuf *g0 = ctx[i].m;
 
@@ -706,8 +707,7 @@ static void migrate(void)
 	cr_assert_eq(badtp, 0u);
 	cr_assert_eq(badm, 0u);
 	for (int i = 0; i < NCTX; i++) {
-		cr_assert_eq(hops[i], (uint32_t)HOPS);
-		cr_assert_gt(moves[i], 1u, "never changed its kernel thread");
+		cr_assert_geq(hops[i], (uint32_t)HOPS);
 		cr_assert_eq(ctx[i].oncpu, 0u);
 	}
 }
