@@ -641,6 +641,9 @@ struct m *gowaitp(struct m *mp)
 		settlep(mp);
 	WRITE_ONCE(gp->status, Grunnable);
 	gorequeue(gp);
+	/* its P has others to run first */
+	if (READ_ONCE(sched.npidle) && mp->p && !runqempty(mp->p))
+		wakep();
 	return switchaway(mp, gp, NULL);
 }
 

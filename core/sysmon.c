@@ -411,6 +411,12 @@ static bool watch(int64_t now)
 			did = true;
 		}
 	}
+	/* nor does an M that found a G of its own see to those in the global queue */
+	if (READ_ONCE(sched.runqsize) && READ_ONCE(sched.npidle) &&
+	    READ_ONCE(sched.nmspinning) == 0) {
+		wakep();
+		did = true;
+	}
 	if (READ_ONCE(sched.ntaken) > UNSEEN_MAX) {
 		freeunseen(UNSEEN_MAX);
 		did = true;
