@@ -13,7 +13,7 @@
  *      caller did not mean. It is in the registration, so a late event is told;
  *      3. a number can be closed and used again where we do not see it. So a wait begins
  *      by making sure of the registration, if that was not done lately, and goes on so at
- *      doubling intervals. The kernel repeats the event then, if there is one, at its
+ *      longer and longer intervals. The kernel repeats the event then, if there is one, at its
  *      place in the row: a G that tried by itself would overtake those whose events
  *      are on their way.
  * Locks: pd->lock (registration, list of poll groups) before a sema bucket's.
@@ -499,6 +499,13 @@ static int arm(int fd, struct polldesc *pd, uint32_t *gen, uint32_t events,
 	return r;
 }
 
+/* The coarse timer's next step: sixteen times as long. Who waits for minutes is left in
+ * peace. */
+static uint32_t longer(uint32_t step)
+{
+	return step + 4 < TIMERSTEPS ? step + 4 : TIMERSTEPS - 1;
+}
+
 static void look(struct pollstate *ps, int dir)
 {
 	ps->gen = READ_ONCE(ps->pd->gen);
@@ -588,8 +595,7 @@ int netpollwait(int fd, int dir, struct pollstate *ps, int64_t deadline)
 			break;
 		r = arm(fd, pd, &ps->gen, events, ps->sure);
 		ps->sure = true;
-		if (ps->step < TIMERSTEPS - 1)
-			ps->step++;
+		ps->step = longer(ps->step);
 		if (r < 0 || ps->gen != gen)
 			break;
 		if (trusting) {
@@ -709,8 +715,7 @@ int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
 				if (nodes[i].pd)
 					armnode(&nodes[i], nodes[i].pd,
 						w.deadline);
-			if (step < TIMERSTEPS - 1)
-				step++;
+			step = longer(step);
 		} else if (r != 0 && r != -EAGAIN) {
 			break;
 		}
