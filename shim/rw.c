@@ -7,6 +7,8 @@
  */
 #include "shim/io.h"
 #include <fcntl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 static bool nothing(const struct iovec *iov, int n)
@@ -185,20 +187,46 @@ AT2(pwritev64v2, writes)
 
 /* ---- from file to file ----------------------------------------------------------------- */
 
+/* So much can be sent to a socket that poll calls ready without waiting: it does if a
+ * third of the buffer is free. SIZE_MAX: it is none. */
+static size_t room(int fd)
+{
+	int size;
+	socklen_t len = sizeof(size);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len))
+		return SIZE_MAX;
+	return (size_t)size / 4 + 1;
+}
+
+/* All of it, as a blocking one does: to a socket as it gets room. */
 EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
 	NATIVELY(sendfile, out, in, off, n);
 	struct io from, to;
-	ssize_t r = -1;
+	ssize_t r, done = 0;
 
 	if (!ong())
 		return REAL(sendfile)(out, in, off, n);
 	iobegin(&from, in, NETPOLL_READ);
 	iobegin(&to, out, NETPOLL_WRITE);
+	if (!from.plain || to.plain || n == 0)
+		return ioend(&to, BLOCKING(REAL(sendfile)(out, in, off, n)));
 	/* what it reads from is always ready, or an error */
-	if (!from.plain || to.plain || PARKING(&to, ioready(&to) - 1, 0) == 0)
-		r = BLOCKING(REAL(sendfile)(out, in, off, n));
-	return ioend(&to, r);
+	do {
+		size_t most = n - (size_t)done;
+
+		r = PARKING(&to, ioready(&to) - 1, 0);
+		if (r == 0 && most > room(out))
+			most = room(out);
+		if (r == 0)
+			r = BLOCKING(REAL(sendfile)(out, in, off, most));
+		if (r <= 0)
+			break;
+		done += r;
+		to.partly = true;
+	} while ((size_t)done < n);
+	return ioend(&to, done ? done : r);
 }
 ALIAS_OF(sendfile64, sendfile);
 

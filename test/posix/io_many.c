@@ -7,7 +7,9 @@
  */
 #include "iocheck.h"
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 
 enum { LAPS = 3, TOKENS = 5 };
 
@@ -178,6 +180,51 @@ static void pass_all(void)
 		close_pair(ring[i]);
 }
 
+/* Each to a socket of its own, with room for a part of it. */
+enum { FILESIZE = 1 << 20 };
+static int file;
+
+static void *sends_file(void *arg)
+{
+	off_t off = 0;
+	ssize_t n;
+
+	ADD(waiting, 1);
+	while (off < FILESIZE) {
+		n = sendfile(ring[(long)arg][1], file, &off, FILESIZE - off);
+		CHECK(n > 0);
+	}
+	CHECK_EQ(off, FILESIZE);
+	ADD(done, 1);
+	return arg;
+}
+
+static void sendfile_all(void)
+{
+	char buf[4096];
+	long at, i, most = threads;
+
+	file = memfd_create("io_many", 0);
+	CHECK(file >= 0);
+	for (at = 0; at < FILESIZE; at += sizeof(buf)) {
+		compose(buf, at, sizeof(buf));
+		CHECK_EQ(write(file, buf, sizeof(buf)), sizeof(buf));
+	}
+	if (threads > 100)
+		threads = 100;
+	for (i = 0; i < threads; i++)
+		unix_pair(SOCK_STREAM, ring[i], 0);
+	begin(sends_file);
+	CHECK_EQ(done, 0);
+	for (i = 0; i < threads; i++)
+		drain(ring[i][0], 0, FILESIZE);
+	finish();
+	for (i = 0; i < threads; i++)
+		close_pair(ring[i]);
+	CHECK(close(file) == 0);
+	threads = most;
+}
+
 int main(int argc, char **argv)
 {
 	struct rlimit rl;
@@ -205,6 +252,8 @@ int main(int argc, char **argv)
 	poll_all();
 	section("ring");
 	pass_all();
+	section("sendfile");
+	sendfile_all();
 	free(all);
 	free(ring);
 	free(seen);
