@@ -508,6 +508,8 @@ int sigpoke(struct m *mp, int sig);
 void sigreceived(void);
 void sigsettle(uint64_t set);
 void sigtake(struct g *gp);
+void sigclaim(struct m *mp, struct g *gp, uint64_t set);
+void sigopen(struct m *mp, struct g *gp, uint64_t mask);
 void sigraise(struct m *mp, struct g *gp);
 
 struct ucontext;

@@ -8,7 +8,8 @@
  *      act on it as on any thread.
  * Invariants: nblock[s] is the number of live Gs that block signal s + 1.
  * Order: the receiver reads nblock after recvgen (seq_cst) and acknowledges; a G
- *      that newly blocks a signal waits for that before it goes on.
+ *      that newly blocks a signal waits for that before it goes on. One that no
+ *      longer does takes what waits before it changes nblock (sigopen).
  */
 #include "core/runtime.h"
 
@@ -69,15 +70,15 @@ void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask)
 	}
 }
 
-/* The signals that every live G blocks. */
-static uint64_t sigblockedbyall(void)
+/* Those of set that every live G blocks. */
+static uint64_t sigblockedbyall(uint64_t set)
 {
 	uint64_t mask = 0;
 	uint32_t ng = READ_ONCE(sched.ng);
 
-	for (int s = 0; s < 64; s++)
-		if (READ_ONCE(sched.nblock[s]) >= ng)
-			mask |= 1ul << s;
+	for (; set; set &= set - 1)
+		if (READ_ONCE(sched.nblock[__builtin_ctzl(set)]) >= ng)
+			mask |= set & -set;
 	return mask;
 }
 
@@ -90,7 +91,7 @@ void sigreceive(struct m *mp, int64_t deadline)
 	int64_t left = 0;
 	long ts[2], sig;
 
-	blocked = sigblockedbyall();
+	blocked = sigblockedbyall(MASK_ALL);
 	mask = (blocked | sighandled() | 1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;
 	want = (sigwant(mp, blocked) | 1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;
 	if (mp->sigmask != mask) {
@@ -136,8 +137,21 @@ void sigreceived(void)
  * receiver must know: it may hold it for a moment. */
 void sigsettle(uint64_t set)
 {
-	if (sigblockedbyall() & set)
+	if (sigblockedbyall(set))
 		sigreceived();
+}
+
+/* gp's mask becomes this one. What all have blocked so far, and it does no longer, it
+ * has before it goes on; so what waits for the process is taken here, while the
+ * receiver leaves it alone: in its hands, it could come later. mp is acquired, or
+ * blocks all. */
+void sigopen(struct m *mp, struct g *gp, uint64_t mask)
+{
+	uint64_t set = sigkernel(gp->sigmask) & ~mask & sighandled() &
+		       ~NEVERBLOCK;
+
+	if (set && counted(gp) && (set = sigblockedbyall(set)))
+		sigclaim(mp, gp, set);
 }
 
 void gsigmask(int how, const uint64_t *set, uint64_t *old)
@@ -153,6 +167,7 @@ void gsigmask(int how, const uint64_t *set, uint64_t *old)
 	if (old)
 		*old = was;
 	if (set) {
+		sigopen(mp, gp, mask);
 		sigmaskrecord(mp, gp, mask);
 		kmask = sigkernel(mask);
 		RAW(__NR_rt_sigprocmask, SETMASK, &kmask, NULL, 8);
@@ -172,6 +187,7 @@ void gsigmaskcall(uint64_t mask, uint64_t *old)
 	struct g *gp = curg();
 
 	*old = gp->sigmask;
+	sigopen(mp, gp, mask);
 	sigmaskrecord(mp, gp, mask);
 	sigraise(mp, gp); /* those that wait come when the call lets them */
 	releasem(mp);
