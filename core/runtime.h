@@ -175,6 +175,8 @@ struct m {
 	struct m *alllink;	/* append-only list of all Ms: load_acquire */
 	uint32_t id;
 
+	int32_t foreignpid;	/* needm made it, in that process; else 0; see reapms */
+
 	/* what sysmon wants of its next SIGPREEMPT: enum, see preempt.c */
 	uint32_t preempt;
 	bool refused;		/* it was asked and did not; sysmon clears */
@@ -253,6 +255,9 @@ struct schedt {
 	uint32_t nglist[NCLASS];	/* both */
 	struct m *freem;	/* foreign Ms whose thread has ended, */
 	struct g *freeg;	/* and their Gs */
+	uint32_t nforeign;	/* foreign Ms in use, as far as is known */
+	uint32_t reapat;	/* so many of them: look which thread has ended */
+	bool reaping;		/* somebody does */
 	int64_t wantat;		/* since when the first does */
 	uint32_t nmstarting;	/* Ms on their way; read anywhere */
 	uint32_t nm;		/* Ms ever made */
