@@ -137,6 +137,7 @@ struct g {
 	struct g *sigwaitnext;
 	uint32_t nhandled;	/* handlers run; owner */
 	bool norestart;		/* one of them without SA_RESTART; owner */
+	bool maskcall;		/* the kernel may have another mask: gsigmaskcall */
 	struct sigalt alt;	/* virtual alternate stack; owner */
 	struct sidestack *side; /* its frame is, or was, there; owner */
 	/* the net (sysmon.c) */
@@ -313,6 +314,7 @@ extern __thread struct g *tlsg TLS_IE;
 
 struct g *needm(void);
 cold void sigrelease(void);
+cold void sigreleaseas(uint64_t kernels);
 cold void acquirem_slow(struct m *mp);
 void settlep(struct m *mp);
 

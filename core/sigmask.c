@@ -61,6 +61,7 @@ void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask)
 {
 	uint64_t was = gp->sigmask;
 
+	gp->maskcall = false;
 	mp->sigmask = mask;
 	/* seq_cst: pairs with gsigsend, see signal.c */
 	__atomic_store_n(&gp->sigmask, mask, __ATOMIC_SEQ_CST);
@@ -189,8 +190,15 @@ void gsigmaskcall(uint64_t mask, uint64_t *old)
 	*old = gp->sigmask;
 	sigopen(mp, gp, mask);
 	sigmaskrecord(mp, gp, mask);
+	gp->maskcall = true;
 	sigraise(mp, gp); /* those that wait come when the call lets them */
-	releasem(mp);
+	/* releasem, but the kernel's mask is the call's to change: a handler that came
+	 * before would not end it, and swapcontext saves what it finds */
+	barrier();
+	mp->locks--;
+	barrier();
+	if (unlikely(READ_ONCE(mp->sigwork)))
+		sigreleaseas(*old);
 }
 
 uint64_t ggetsigmask(void)

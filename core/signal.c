@@ -730,9 +730,10 @@ static void attend(void)
 	corehooks.attention();
 }
 
-/* releasem: signals were put off, or have come for the G that runs now. They are
- * raised here; handlers run at the end of the call that lets them in. */
-cold void sigrelease(void)
+/* Signals were put off, or have come for the G that runs now. They are raised here;
+ * handlers run at the end of the call that lets them in. The kernel has until then, or
+ * on from here, this mask. */
+cold void sigreleaseas(uint64_t kernels)
 {
 	struct g *gp = curg();
 	uint64_t mask = MASK_ALL & ~UNBLOCKABLE & ~FAULTS, was;
@@ -749,12 +750,21 @@ cold void sigrelease(void)
 		mask = was;
 	} else {
 		mp->sigmask = gp->sigmask;
-		mask = sigkernel(gp->sigmask);
+		mask = sigkernel(kernels);
 	}
 	RAW(__NR_rt_sigprocmask, SETMASK, &mask, NULL, 8);
 	setflag(gp);
 	if (READ_ONCE(gp->flags) & GF_ATTENTION)
 		attend();
+}
+
+/* releasem */
+cold void sigrelease(void)
+{
+	struct g *gp = curg();
+
+	if (gp)
+		sigreleaseas(gp->sigmask);
 }
 
 /* Run attend() on gp, which computes. */
