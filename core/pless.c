@@ -6,6 +6,7 @@
  *      a locked M's P over twice a switch instead, which is slower than a native thread.
  */
 #include "core/runtime.h"
+#include <errno.h>
 
 static struct g *foreigng(void)
 {
@@ -19,21 +20,83 @@ static struct g *foreigng(void)
 	return gp ? gp : galloc();
 }
 
+/* mp and gp, whose thread has ended, are the next one's. Holds sched.lock. */
+static void freem(struct m *mp, struct g *gp)
+{
+	gp->status = Gdead;
+	gp->sched.m = NULL;
+	mp->curg = NULL;
+	WRITE_ONCE(mp->foreignpid, 0);
+	gp->schedlink = sched.freeg;
+	sched.freeg = gp;
+	mp->schedlink = sched.freem;
+	sched.freem = mp;
+	sched.nforeign--;
+}
+
+#define REAPEVERY 64
+
+/* No thread of this process has mp's number any more. */
+static bool isgone(struct m *mp, int pid)
+{
+	/* acquire: pairs with needm, the number is that of mp's thread */
+	return __atomic_load_n(&mp->foreignpid, __ATOMIC_ACQUIRE) == pid &&
+	       RAW(__NR_tgkill, pid, READ_ONCE(mp->tid), 0) == -ESRCH;
+}
+
+/* A thread that a raw clone made may end by a raw exit, so that nobody calls dropm.
+ * What the kernel does not know any more can be in the middle of nothing but a handler
+ * of the program's; a number that another thread has by now is one for later. Only
+ * for threads of the caller's process: that of a child which shares our memory is none
+ * of its. The caller is acquired. */
+static void reapms(void)
+{
+	int pid = (int)RAW(__NR_getpid);
+	bool mine;
+
+	lock(&sched.lock);
+	mine = !sched.reaping && sched.nforeign >= sched.reapat;
+	sched.reaping |= mine;
+	unlock(&sched.lock);
+	if (!mine)
+		return;
+	for (struct m *mp = load_acquire(&sched.allm); mp; mp = mp->alllink) {
+		struct g *gp;
+
+		if (!isgone(mp, pid))
+			continue;
+		lock(&sched.lock);
+		/* it may have been another thread's meanwhile: its own dropm */
+		gp = isgone(mp, pid) ? mp->curg : NULL;
+		if (gp && !mp->locks && !READ_ONCE(gp->waitaddr) &&
+		    !READ_ONCE(gp->sigwaits)) {
+			gp->nwired = 0;
+			freem(mp, gp);
+		}
+		unlock(&sched.lock);
+	}
+	lock(&sched.lock);
+	sched.reapat = sched.nforeign + REAPEVERY;
+	sched.reaping = false;
+	unlock(&sched.lock);
+}
+
 /* The G of a kernel thread that core did not make. It keeps its own thread
  * pointer, runs when the kernel wants, and parks on its M's note. */
 struct g *needm(void)
 {
 	struct g *gp;
 	struct m *mp;
-	int tid = gettid_raw();
-	bool main = tid == (int)RAW(__NR_getpid) && !schedstarted;
+	int tid = gettid_raw(), pid = (int)RAW(__NR_getpid);
+	bool main = tid == pid && !schedstarted;
 
 	mp = main ? &m0 : allocm();
 	gp = main ? gbyid(1) : foreigng();
 	if (!gp)
 		throw("needm: out of memory");
 	mp->pstate = PS_FOREIGN;
-	mp->locks = 0;
+	mp->locks = 1; /* until the end */
+	mp->sigwork = 0;
 	mp->tid = tid;
 	mp->curg = gp;
 	mp->p = NULL;
@@ -46,6 +109,16 @@ struct g *needm(void)
 	RAW(__NR_rt_sigprocmask, 0, NULL, &mp->sigmask, 8);
 	gp->sigmask = mp->sigmask;
 	tlsg = gp;
+	if (!main) {
+		sigflush(gp); /* the last one's */
+		lock(&sched.lock);
+		sched.nforeign++;
+		unlock(&sched.lock);
+		store_release(&mp->foreignpid, pid); /* pairs with isgone */
+		if (READ_ONCE(sched.nforeign) >= READ_ONCE(sched.reapat))
+			reapms();
+	}
+	releasem(mp);
 	if (!main && corehooks.foreign)
 		corehooks.foreign();
 	return gp;
@@ -54,20 +127,12 @@ struct g *needm(void)
 void dropm(void)
 {
 	struct g *gp = tlsg;
-	struct m *mp;
 
 	if (!gp || !gp->foreign || gp->unwire || gp->sched.m == &m0)
 		return;
-	mp = gp->sched.m;
 	tlsg = NULL;
-	gp->status = Gdead;
-	gp->sched.m = NULL;
-	mp->curg = NULL;
 	lock(&sched.lock);
-	gp->schedlink = sched.freeg;
-	sched.freeg = gp;
-	mp->schedlink = sched.freem;
-	sched.freem = mp;
+	freem(gp->sched.m, gp);
 	unlock(&sched.lock);
 }
 

@@ -164,7 +164,7 @@ static void gopreempt(void *uc)
 	msetmask(mp, MASK_ALL); /* still with m->locks 1: no handler came in */
 	mp->locks--;
 	mp->sigwork = 0;
-	mp->sigmask = gp->sigmask;
+	mp->sigmask = gp->maskcall ? MASK_UNKNOWN : gp->sigmask;
 	fullfence(); /* pairs with gsigsend, which may have found no M to poke */
 	sigraise(mp, gp);
 }
@@ -218,7 +218,8 @@ void preempt(struct m *mp, struct ucontext *uc)
 	}
 	gp->side = s;
 	__atomic_fetch_or(&gp->flags, GF_SIDE, __ATOMIC_RELAXED);
-	frameuc(f)->uc_sigmask = sigkernel(gp->sigmask);
+	if (!gp->maskcall) /* or it is before that call, perhaps */
+		frameuc(f)->uc_sigmask = sigkernel(gp->sigmask);
 	frameuc(f)->uc_stack.ss_flags = SS_INVALID;
 	all = MASK_ALL & ~(1ul << 31) & ~(1ul << 32);
 	uc->uc_sigmask = all;

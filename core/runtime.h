@@ -137,6 +137,7 @@ struct g {
 	struct g *sigwaitnext;
 	uint32_t nhandled;	/* handlers run; owner */
 	bool norestart;		/* one of them without SA_RESTART; owner */
+	bool maskcall;		/* the kernel may have another mask: gsigmaskcall */
 	struct sigalt alt;	/* virtual alternate stack; owner */
 	struct sidestack *side; /* its frame is, or was, there; owner */
 	/* the net (sysmon.c) */
@@ -174,6 +175,8 @@ struct m {
 	struct m *schedlink;	/* idle list */
 	struct m *alllink;	/* append-only list of all Ms: load_acquire */
 	uint32_t id;
+
+	int32_t foreignpid;	/* needm made it, in that process; else 0; see reapms */
 
 	/* what sysmon wants of its next SIGPREEMPT: enum, see preempt.c */
 	uint32_t preempt;
@@ -253,6 +256,9 @@ struct schedt {
 	uint32_t nglist[NCLASS];	/* both */
 	struct m *freem;	/* foreign Ms whose thread has ended, */
 	struct g *freeg;	/* and their Gs */
+	uint32_t nforeign;	/* foreign Ms in use, as far as is known */
+	uint32_t reapat;	/* so many of them: look which thread has ended */
+	bool reaping;		/* somebody does */
 	int64_t wantat;		/* since when the first does */
 	uint32_t nmstarting;	/* Ms on their way; read anywhere */
 	uint32_t nm;		/* Ms ever made */
@@ -310,6 +316,7 @@ extern __thread struct g *tlsg TLS_IE;
 
 struct g *needm(void);
 cold void sigrelease(void);
+cold void sigreleaseas(uint64_t kernels);
 cold void acquirem_slow(struct m *mp);
 void settlep(struct m *mp);
 
@@ -521,6 +528,8 @@ int sigpoke(struct m *mp, int sig);
 void sigreceived(void);
 void sigsettle(uint64_t set);
 void sigtake(struct g *gp);
+void sigclaim(struct m *mp, struct g *gp, uint64_t set);
+void sigopen(struct m *mp, struct g *gp, uint64_t mask);
 void sigraise(struct m *mp, struct g *gp);
 
 struct ucontext;

@@ -224,8 +224,12 @@ struct m *semapark(struct m *mp, const struct semawait *w, int *res)
 		mp = gopark(mp);
 	if (timed)
 		timerdel(&gp->timer);
-	if (w->interruptible)
-		WRITE_ONCE(gp->interrupted, 0);
+	/* a cancellation that did not end this wait is for the next: who waits on
+	 * need not have looked in between */
+	if (w->interruptible && unlikely(READ_ONCE(gp->interrupted)))
+		__atomic_fetch_and(&gp->interrupted,
+				   gp->waitres == -ECANCELED ? 0 : INT_CANCEL,
+				   __ATOMIC_SEQ_CST);
 	*res = gp->waitres;
 	return mp;
 }

@@ -8,7 +8,8 @@
  *      act on it as on any thread.
  * Invariants: nblock[s] is the number of live Gs that block signal s + 1.
  * Order: the receiver reads nblock after recvgen (seq_cst) and acknowledges; a G
- *      that newly blocks a signal waits for that before it goes on.
+ *      that newly blocks a signal waits for that before it goes on. One that no
+ *      longer does takes what waits before it changes nblock (sigopen).
  */
 #include "core/runtime.h"
 
@@ -60,6 +61,7 @@ void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask)
 {
 	uint64_t was = gp->sigmask;
 
+	gp->maskcall = false;
 	mp->sigmask = mask;
 	/* seq_cst: pairs with gsigsend, see signal.c */
 	__atomic_store_n(&gp->sigmask, mask, __ATOMIC_SEQ_CST);
@@ -69,15 +71,15 @@ void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask)
 	}
 }
 
-/* The signals that every live G blocks. */
-static uint64_t sigblockedbyall(void)
+/* Those of set that every live G blocks. */
+static uint64_t sigblockedbyall(uint64_t set)
 {
 	uint64_t mask = 0;
 	uint32_t ng = READ_ONCE(sched.ng);
 
-	for (int s = 0; s < 64; s++)
-		if (READ_ONCE(sched.nblock[s]) >= ng)
-			mask |= 1ul << s;
+	for (; set; set &= set - 1)
+		if (READ_ONCE(sched.nblock[__builtin_ctzl(set)]) >= ng)
+			mask |= set & -set;
 	return mask;
 }
 
@@ -90,7 +92,7 @@ void sigreceive(struct m *mp, int64_t deadline)
 	int64_t left = 0;
 	long ts[2], sig;
 
-	blocked = sigblockedbyall();
+	blocked = sigblockedbyall(MASK_ALL);
 	mask = (blocked | sighandled() | 1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;
 	want = (sigwant(mp, blocked) | 1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;
 	if (mp->sigmask != mask) {
@@ -136,8 +138,21 @@ void sigreceived(void)
  * receiver must know: it may hold it for a moment. */
 void sigsettle(uint64_t set)
 {
-	if (sigblockedbyall() & set)
+	if (sigblockedbyall(set))
 		sigreceived();
+}
+
+/* gp's mask becomes this one. What all have blocked so far, and it does no longer, it
+ * has before it goes on; so what waits for the process is taken here, while the
+ * receiver leaves it alone: in its hands, it could come later. mp is acquired, or
+ * blocks all. */
+void sigopen(struct m *mp, struct g *gp, uint64_t mask)
+{
+	uint64_t set = sigkernel(gp->sigmask) & ~mask & sighandled() &
+		       ~NEVERBLOCK;
+
+	if (set && counted(gp) && (set = sigblockedbyall(set)))
+		sigclaim(mp, gp, set);
 }
 
 void gsigmask(int how, const uint64_t *set, uint64_t *old)
@@ -153,6 +168,7 @@ void gsigmask(int how, const uint64_t *set, uint64_t *old)
 	if (old)
 		*old = was;
 	if (set) {
+		sigopen(mp, gp, mask);
 		sigmaskrecord(mp, gp, mask);
 		kmask = sigkernel(mask);
 		RAW(__NR_rt_sigprocmask, SETMASK, &kmask, NULL, 8);
@@ -172,9 +188,17 @@ void gsigmaskcall(uint64_t mask, uint64_t *old)
 	struct g *gp = curg();
 
 	*old = gp->sigmask;
+	sigopen(mp, gp, mask);
 	sigmaskrecord(mp, gp, mask);
+	gp->maskcall = true;
 	sigraise(mp, gp); /* those that wait come when the call lets them */
-	releasem(mp);
+	/* releasem, but the kernel's mask is the call's to change: a handler that came
+	 * before would not end it, and swapcontext saves what it finds */
+	barrier();
+	mp->locks--;
+	barrier();
+	if (unlikely(READ_ONCE(mp->sigwork)))
+		sigreleaseas(*old);
 }
 
 uint64_t ggetsigmask(void)

@@ -54,6 +54,7 @@ struct frame {
 struct signode {
 	struct signode *next;
 	int sig;
+	bool shared; /* was sent to the process: merges with its like only */
 	siginfo_t info;
 };
 
@@ -344,13 +345,23 @@ static void alert(struct m *mp, struct g *gp, int sig)
 		sigpoke(to, sig);
 }
 
+/* Standard signals merge. Holds siglock. */
+static bool isqueued(const struct g *gp, int sig, bool shared)
+{
+	const struct signode *n = gp->sigpend & BIT(sig) ? gp->sigq : NULL;
+
+	while (n && (n->sig != sig || n->shared != shared))
+		n = n->next;
+	return n;
+}
+
 /* Add to gp's queue. Holds siglock. False: no memory. */
-static bool enqueue(struct g *gp, int sig, const siginfo_t *info)
+static bool queue(struct g *gp, int sig, const siginfo_t *info, bool shared)
 {
 	struct signode *n, **link;
 
-	if (sig < 32 && (gp->sigpend & BIT(sig)))
-		return true; /* standard signals merge */
+	if (sig < 32 && isqueued(gp, sig, shared))
+		return true;
 	n = nodeget();
 	if (!n)
 		return false;
@@ -363,6 +374,7 @@ static bool enqueue(struct g *gp, int sig, const siginfo_t *info)
 	}
 	n->next = NULL;
 	n->sig = sig;
+	n->shared = shared;
 	n->info = *info;
 	for (link = &gp->sigq; *link; link = &(*link)->next)
 		;
@@ -371,6 +383,11 @@ static bool enqueue(struct g *gp, int sig, const siginfo_t *info)
 	__atomic_fetch_or(&gp->sigpend, BIT(sig), __ATOMIC_SEQ_CST);
 	setflag(gp);
 	return true;
+}
+
+static bool enqueue(struct g *gp, int sig, const siginfo_t *info)
+{
+	return queue(gp, sig, info, false);
 }
 
 /* sig is ignored from now on: so is what waits. Holds siglock. */
@@ -418,23 +435,39 @@ static bool kernelhandles(int sig)
 	       k.handler == (void *)sigentry;
 }
 
+/* What is pending for this kernel thread becomes gp's. */
+static void fromkernel(struct g *gp, uint64_t set, bool shared)
+{
+	static const long zero[2];
+	siginfo_t info;
+	int sig;
+
+	while ((sig = (int)RAW(__NR_rt_sigtimedwait, &set, &info, zero, 8)) >
+	       0) {
+		if (info.si_code == POKE)
+			continue; /* gp still has that one */
+		lock(&siglock);
+		queue(gp, sig, &info, shared);
+		unlock(&siglock);
+	}
+}
+
 /* gp has not asked to leave its M: what a system call of its has raised and it blocks
  * (a write that nobody reads) waits on this kernel thread, and must go along. */
 void sigtake(struct g *gp)
 {
-	static const long zero[2];
 	uint64_t set = gp->sigmask & (BIT(SIGPIPE) | BIT(SIGXFSZ));
-	siginfo_t info;
-	int sig;
 
-	while (set && (sig = (int)RAW(__NR_rt_sigtimedwait, &set, &info, zero,
-				      8)) > 0) {
-		if (info.si_code == POKE)
-			continue; /* gp still has that one */
-		lock(&siglock);
-		enqueue(gp, sig, &info);
-		unlock(&siglock);
-	}
+	if (set)
+		fromkernel(gp, set, false);
+}
+
+/* These wait for the process, if any; gp has them now. See sigopen. */
+void sigclaim(struct m *mp, struct g *gp, uint64_t set)
+{
+	mp->locks++;
+	fromkernel(gp, set, true);
+	mp->locks--;
 }
 
 /* Let the kernel do what it does without a handler. */
@@ -684,6 +717,7 @@ static void sigleave(void *arg)
 					   uc->uc_stack.ss_flags &
 						   SS_AUTODISARM_ };
 	uc->uc_stack.ss_flags = SS_INVALID;
+	sigopen(mp, gp, uc->uc_sigmask & ~UNBLOCKABLE);
 	sigmaskrecord(mp, gp, uc->uc_sigmask & ~UNBLOCKABLE);
 	uc->uc_sigmask = sigkernel(gp->sigmask);
 	fullfence(); /* pairs with gsigsend */
@@ -696,9 +730,10 @@ static void attend(void)
 	corehooks.attention();
 }
 
-/* releasem: signals were put off, or have come for the G that runs now. They are
- * raised here; handlers run at the end of the call that lets them in. */
-cold void sigrelease(void)
+/* Signals were put off, or have come for the G that runs now. They are raised here;
+ * handlers run at the end of the call that lets them in. The kernel has until then, or
+ * on from here, this mask. */
+cold void sigreleaseas(uint64_t kernels)
 {
 	struct g *gp = curg();
 	uint64_t mask = MASK_ALL & ~UNBLOCKABLE & ~FAULTS, was;
@@ -715,12 +750,21 @@ cold void sigrelease(void)
 		mask = was;
 	} else {
 		mp->sigmask = gp->sigmask;
-		mask = sigkernel(gp->sigmask);
+		mask = sigkernel(kernels);
 	}
 	RAW(__NR_rt_sigprocmask, SETMASK, &mask, NULL, 8);
 	setflag(gp);
 	if (READ_ONCE(gp->flags) & GF_ATTENTION)
 		attend();
+}
+
+/* releasem */
+cold void sigrelease(void)
+{
+	struct g *gp = curg();
+
+	if (gp)
+		sigreleaseas(gp->sigmask);
 }
 
 /* Run attend() on gp, which computes. */

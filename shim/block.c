@@ -2,6 +2,7 @@
  * and no signal of ours cuts them short. block.def is the table.
  */
 #include "shim/shim.h"
+#include <asm/ioctls.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/random.h>
@@ -10,20 +11,25 @@
 #define GETEVENTS 1l /* IORING_ENTER_GETEVENTS */
 #define ARGS(...) __VA_ARGS__
 
-/* The four kinds differ in what is made again, and in what comes before. */
-#define CALL(type, name, params, args, before, how)                            \
+/* The kinds differ in what is made again, and in what comes before. */
+#define CALL_(type, name, params, args, before, call)                          \
 	EXPORT type name params                                                \
 	{                                                                      \
 		NATIVELY(name, ARGS args);                                     \
 		if (!ong())                                                    \
 			return REAL(name) args;                                \
 		before;                                                        \
-		return how(REAL(name) args);                                   \
+		return call;                                                   \
 	}
+#define CALL(type, name, params, args, before, how)                            \
+	CALL_(type, name, params, args, before, how(REAL(name) args))
 #define REPEAT(type, name, params, args)                                       \
 	CALL(type, name, params, args, , BLOCKING)
 #define POINT(type, name, params, args)                                        \
 	CALL(type, name, params, args, cancelpoint(), BLOCKING)
+#define ENDS(type, name, params, args, syscall)                                \
+	CALL_(type, name, params, args, cancelpoint(),                         \
+	      (type)POINTCALL syscall)
 #define ERROR(type, name, params, args)                                        \
 	CALL(type, name, params, args, , BLOCKING_ERROR)
 #define ONCE(type, name, params, args)                                         \

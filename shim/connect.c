@@ -147,22 +147,7 @@ static void leave(int *unused)
  * that. */
 static int plain(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	uint32_t handled = gsighandled();
-	int e = errno, r;
-
-	{
-		DECLARED;
-
-		do {
-			errno = e;
-			r = ret_errno((int)CANCELCALL(SYS_connect, fd, addr,
-						      len, 0, 0, 0));
-		} while (r < 0 && errno == EINTR && gsighandled() == handled &&
-			 !cancelpending());
-	}
-	if (r < 0 && errno == EINTR)
-		cancelpoint();
-	return r;
+	return (int)POINTCALL(SYS_connect, fd, addr, len);
 }
 
 static int option(int fd, int name)

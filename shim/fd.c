@@ -104,7 +104,7 @@ static int fcntls(int fd, int cmd, void *arg)
 		if (!ong())
 			break;
 		cancelpoint();
-		return BLOCKING(REAL(fcntl)(fd, cmd, arg));
+		return (int)POINTCALL(SYS_fcntl, fd, cmd, arg);
 	case F_DUPFD:
 	case F_DUPFD_CLOEXEC:
 		return made(REAL(fcntl)(fd, cmd, arg));
@@ -130,6 +130,20 @@ EXPORT int fcntl(int fd, int cmd, ...)
 }
 ALIAS_OF(fcntl64, fcntl);
 ALIAS_OF(__fcntl, fcntl);
+
+/* libc's is its own fcntl. */
+EXPORT int lockf(int fd, int op, off_t len)
+{
+	NATIVELY(lockf, fd, op, len);
+	struct flock l = { .l_type = F_WRLCK,
+			   .l_whence = SEEK_CUR,
+			   .l_len = len };
+
+	if (!ong() || op != F_LOCK)
+		return REAL(lockf)(fd, op, len);
+	return fcntls(fd, F_SETLKW, &l);
+}
+ALIAS_OF(lockf64, lockf);
 
 EXPORT int ioctl(int fd, unsigned long request, ...)
 {

@@ -70,14 +70,14 @@ bool ioready(const struct io *io);
 	})
 #define TRY(...) TRY_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
-/* Make `try` until it does not say EAGAIN, parking in between; `real` where that is not
- * possible. */
-#define PARKING(io, try, real)                                                 \
+/* Make `try` until it does not say EAGAIN, parking in between; `plain_`, which blocks in
+ * the kernel, where that is not possible. */
+#define PARKING(io, try, plain_)                                                \
 	({                                                                     \
-		__typeof__(real) r_;                                           \
+		ssize_t r_;                                                    \
                                                                                \
 		do                                                             \
-			r_ = (io)->plain ? BLOCKING(real) : (try);             \
+			r_ = (io)->plain ? (plain_) : (try);                   \
 		while (r_ < 0 && errno == EAGAIN && !(io)->plain &&            \
 		       iowait(io));                                            \
 		r_;                                                            \

@@ -70,6 +70,28 @@
 		r_;                                                            \
 	})
 
+/* The same where a G does not park: in the kernel, until cancellation ends it. */
+static int inkernel(const sigset_t *set, long n, long a, long b, long c, long d,
+		    long e, long f)
+{
+	int r;
+
+	cancelpoint();
+	if (!set)
+		return (int)pointcall(n, a, b, c, d, e, f);
+	r = MASKED(set, ret_errno((int)cancelcall(n, a, b, c, d, e, f)));
+	if (r < 0 && errno == EINTR)
+		cancelpoint();
+	return r;
+}
+#define INKERNEL(set, n, a, b, c, d, e, f)                                     \
+	inkernel(set, n, (long)(a), (long)(b), (long)(c), (long)(d),           \
+		 (long)(e), (long)(f))
+
+/* Of these system calls some change the timeout. */
+#define COPY_OF(ts)                                                            \
+	((ts) ? &(struct timespec){ (ts)->tv_sec, (ts)->tv_nsec } : NULL)
+
 /* For epoll_wait: at least that long. */
 static int msof(const struct timespec *ts)
 {
@@ -208,11 +230,14 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 	NATIVELY(ppoll, fds, n, timeout, set);
 	int64_t deadline;
 
-	if (!parks() || badtime(timeout)) {
+	if (!ong()) {
 		if (!set || !ownsignals())
 			return HANDOFF(REAL(ppoll)(fds, n, timeout, set));
 		return MASKED(set, REAL(ppoll)(fds, n, timeout, set));
 	}
+	if (!parks() || badtime(timeout))
+		return INKERNEL(set, SYS_ppoll, fds, n, COPY_OF(timeout), set,
+				8, 0);
 	cancelpoint();
 	deadline = timeout ? deadlinein(timeout) : NEVER;
 	return UNDER(set, polls(fds, n, deadline, handled));
@@ -317,7 +342,7 @@ EXPORT int select(int n, fd_set *restrict r, fd_set *restrict w,
 	uint32_t handled;
 	int got;
 
-	if (!parks() || n < 0 || n > FD_SETSIZE ||
+	if (!ong() || n < 0 || n > FD_SETSIZE ||
 	    (timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0)))
 		return HANDOFF(REAL(select)(n, r, w, x, timeout));
 	cancelpoint();
@@ -327,7 +352,7 @@ EXPORT int select(int n, fd_set *restrict r, fd_set *restrict w,
 		ts.tv_nsec = timeout->tv_usec % 1000000 * 1000;
 		deadline = deadlinein(&ts);
 	}
-	got = WAITING(true, deadline,
+	got = WAITING(parks(), deadline,
 		      CANCELCALL(SYS_pselect6, n, r, w, x, left, 0),
 		      selects(n, r, w, x, deadline, handled));
 	if (timeout) {
@@ -353,6 +378,15 @@ EXPORT int pselect(int n, fd_set *restrict r, fd_set *restrict w,
 		got = UNDER(set, selects(n, r, w, x, deadline, handled));
 		if (got >= 0 || errno != ENOSYS)
 			return got;
+	}
+	if (ong()) {
+		struct {
+			const sigset_t *set;
+			size_t size;
+		} mask = { set, 8 };
+
+		return INKERNEL(set, SYS_pselect6, n, r, w, x,
+				COPY_OF(timeout), &mask);
 	}
 	if (!set || !ownsignals())
 		return HANDOFF(REAL(pselect)(n, r, w, x, timeout, set));
@@ -439,11 +473,13 @@ EXPORT int epoll_pwait(int fd, struct epoll_event *ev, int n, int ms,
 
 	if (!set)
 		return epoll_wait(fd, ev, n, ms);
-	if (!parks()) {
+	if (!ong()) {
 		if (!ownsignals())
 			return HANDOFF(REAL(epoll_pwait)(fd, ev, n, ms, set));
 		return MASKED(set, REAL(epoll_pwait)(fd, ev, n, ms, set));
 	}
+	if (!parks())
+		return INKERNEL(set, SYS_epoll_pwait, fd, ev, n, ms, set, 8);
 	cancelpoint();
 	deadline = msdeadline(ms);
 	return UNDER(set, epollsmasked(fd, ev, n, deadline, handled));
@@ -455,12 +491,15 @@ EXPORT int epoll_pwait2(int fd, struct epoll_event *ev, int n,
 	NATIVELY(epoll_pwait2, fd, ev, n, timeout, set);
 	int64_t deadline;
 
-	if (!parks() || badtime(timeout)) {
+	if (!ong()) {
 		if (!set || !ownsignals())
 			return HANDOFF(
 				REAL(epoll_pwait2)(fd, ev, n, timeout, set));
 		return MASKED(set, REAL(epoll_pwait2)(fd, ev, n, timeout, set));
 	}
+	if (!parks() || badtime(timeout))
+		return INKERNEL(set, SYS_epoll_pwait2, fd, ev, n, timeout, set,
+				8);
 	cancelpoint();
 	deadline = timeout ? deadlinein(timeout) : NEVER;
 	return UNDER(set, epollsmasked(fd, ev, n, deadline, handled));

@@ -46,6 +46,26 @@ long cancelcall(long n, long a, long b, long c, long d, long e, long f)
 	return r;
 }
 
+long pointcall(long n, long a, long b, long c, long d, long e, long f)
+{
+	uint32_t handled = gsighandled();
+	long r;
+
+	{
+		DECLARED;
+
+		do
+			r = cancelcall(n, a, b, c, d, e, f);
+		while (unlikely(r == -EINTR) && gsighandled() == handled &&
+		       !cancelpending());
+	}
+	if (likely(r >= 0))
+		return r;
+	if (r == -EINTR)
+		cancelpoint();
+	return ret_errno((int)r);
+}
+
 EXPORT int pthread_cancel(pthread_t pt)
 {
 	NATIVELY(pthread_cancel, pt);

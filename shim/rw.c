@@ -35,8 +35,7 @@ static ssize_t try(struct io *io, const struct iovec *iov, int n)
 	}
 	if (!ioready(io) && !nothing(iov, n))
 		return -1;
-	return reads ? BLOCKING(REAL(readv)(io->fd, iov, n))
-		     : BLOCKING(REAL(writev)(io->fd, iov, n));
+	return POINTCALL(reads ? SYS_readv : SYS_writev, io->fd, iov, n);
 }
 
 static ssize_t reads(int fd, const struct iovec *iov, int n)
@@ -45,7 +44,7 @@ static ssize_t reads(int fd, const struct iovec *iov, int n)
 	ssize_t r;
 
 	iobegin(&io, fd, NETPOLL_READ);
-	r = PARKING(&io, try(&io, iov, n), REAL(readv)(fd, iov, n));
+	r = PARKING(&io, try(&io, iov, n), POINTCALL(SYS_readv, fd, iov, n));
 	return ioend(&io, r);
 }
 
@@ -72,7 +71,8 @@ static ssize_t writes(int fd, const struct iovec *iov, int n)
 			v = &rest;
 			k = 1;
 		}
-		r = PARKING(&io, try(&io, v, k), REAL(writev)(fd, v, k));
+		r = PARKING(&io, try(&io, v, k),
+			    POINTCALL(SYS_writev, fd, v, k));
 		if (r <= 0)
 			break;
 		done += r;
@@ -241,14 +241,14 @@ ALIAS_OF(sendfile64, sendfile);
 		iobegin(&from_, in, NETPOLL_READ);                             \
 		iobegin(&to_, out, NETPOLL_WRITE);                             \
 		flags |= SPLICE_F_NONBLOCK;                                    \
-		r_ = BLOCKING(call);                                           \
+		r_ = call;                                                     \
 		if (r_ < 0 && errno == EAGAIN &&                               \
 		    !(given_ & SPLICE_F_NONBLOCK) &&                           \
 		    (from_.plain ||                                            \
 		     PARKING(&from_, ioready(&from_) - 1, 0) == 0) &&          \
 		    (to_.plain || PARKING(&to_, ioready(&to_) - 1, 0) == 0)) { \
 			flags = (unsigned)given_;                              \
-			r_ = BLOCKING(call);                                   \
+			r_ = call;                                             \
 		}                                                              \
 		ioend(&to_, r_);                                               \
 		ioend(&from_, r_);                                             \
@@ -261,7 +261,7 @@ EXPORT ssize_t splice(int in, off64_t *inoff, int out, off64_t *outoff,
 	if (!ong())
 		return REAL(splice)(in, inoff, out, outoff, n, flags);
 	return MOVING(in, out, flags,
-		      REAL(splice)(in, inoff, out, outoff, n, flags));
+		      POINTCALL(SYS_splice, in, inoff, out, outoff, n, flags));
 }
 
 EXPORT ssize_t tee(int in, int out, size_t n, unsigned flags)
@@ -269,5 +269,5 @@ EXPORT ssize_t tee(int in, int out, size_t n, unsigned flags)
 	NATIVELY(tee, in, out, n, flags);
 	if (!ong())
 		return REAL(tee)(in, out, n, flags);
-	return MOVING(in, out, flags, REAL(tee)(in, out, n, flags));
+	return MOVING(in, out, flags, POINTCALL(SYS_tee, in, out, n, flags));
 }

@@ -221,7 +221,8 @@ static inline uint64_t maskof(const sigset_t *set)
 			r_ = call;                                             \
 			e_ = errno;                                            \
 			gsigmask(SIG_SETMASK, &was_, NULL);                    \
-		} while (r_ < 0 && e_ == EINTR && gsighandled() == handled_);  \
+		} while (r_ < 0 && e_ == EINTR && gsighandled() == handled_ && \
+			 !cancelpending());                                    \
 		errno = e_;                                                    \
 		r_;                                                            \
 	})
@@ -237,6 +238,13 @@ long cancelcall(long n, long a, long b, long c, long d, long e, long f);
 #define CANCELCALL(n, a, b, c, d, e, f)                                        \
 	cancelcall(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e),   \
 		   (long)(f))
+/* The same as a declared call of libc's that is a cancellation point would be made: it is
+ * acted on; -1 and errno. No signal of ours shows. */
+long pointcall(long n, long a, long b, long c, long d, long e, long f);
+#define POINTCALL_(n, a, b, c, d, e, f, ...)                                   \
+	pointcall(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e),    \
+		  (long)(f))
+#define POINTCALL(...) POINTCALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 /* semawait, with signals (-EINTR) and cancellation (-ECANCELED) served. A claim in *release is
  * dropped before a cancellation unwinds; release NULL: no cancellation point. */
 int waitinterruptible(const struct semawait *w, struct thread **release);

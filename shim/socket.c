@@ -63,7 +63,7 @@ static ssize_t receives(int fd, struct msghdr *msg, int flags)
 	for (;;) {
 		r = PARKING(&io,
 			    TRY(__NR_recvmsg, fd, &m, flags | MSG_DONTWAIT),
-			    REAL(recvmsg)(fd, &m, flags));
+			    POINTCALL(SYS_recvmsg, fd, &m, flags));
 		if (r >= 0 && !done) {
 			msg->msg_namelen = m.msg_namelen;
 			msg->msg_controllen = m.msg_controllen;
@@ -98,7 +98,7 @@ EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 		     PARKING(&io,
 			     TRY(__NR_recvfrom, fd, buf, n,
 				 flags | MSG_DONTWAIT, 0, 0),
-			     REAL(recv)(fd, buf, n, flags)));
+			     POINTCALL(SYS_recvfrom, fd, buf, n, flags)));
 }
 
 EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t n, int flags,
@@ -162,8 +162,8 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags,
 	if (flags & MSG_DONTWAIT)
 		io.plain = true;
 	if (io.plain)
-		return (int)ioend(&io, BLOCKING(REAL(recvmmsg)(fd, v, n, flags,
-							       timeout)));
+		return (int)ioend(&io, POINTCALL(SYS_recvmmsg, fd, v, n,
+						 flags, timeout));
 	if (timeout) {
 		if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 ||
 		    timeout->tv_nsec > 999999999)
@@ -171,11 +171,11 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags,
 		deadline = deadlinein(timeout);
 	}
 	do {
-		r = PARKING(&io,
-			    REAL(recvmmsg)(fd, v + got, n - got,
+		r = (int)PARKING(
+			&io, REAL(recvmmsg)(fd, v + got, n - got,
 					   flags | MSG_DONTWAIT, NULL),
-			    REAL(recvmmsg)(fd, v + got, n - got,
-					   flags | MSG_WAITFORONE, NULL));
+			    POINTCALL(SYS_recvmmsg, fd, v + got, n - got,
+				      flags | MSG_WAITFORONE));
 		if (r <= 0)
 			break;
 		got += (unsigned)r;
@@ -206,7 +206,7 @@ static ssize_t sends(int fd, const struct msghdr *msg, int flags)
 	for (;;) {
 		r = PARKING(&io,
 			    TRY(__NR_sendmsg, fd, &m, flags | MSG_DONTWAIT),
-			    REAL(sendmsg)(fd, &m, flags));
+			    POINTCALL(SYS_sendmsg, fd, &m, flags));
 		if (r <= 0)
 			break;
 		done += r;
@@ -250,7 +250,7 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags,
 		r = PARKING(&io,
 			    TRY(__NR_sendto, fd, p, left,
 				flags | MSG_DONTWAIT, to, len),
-			    REAL(sendto)(fd, p, left, flags, to, len));
+			    POINTCALL(SYS_sendto, fd, p, left, flags, to, len));
 		if (r <= 0)
 			break;
 		done += r;
@@ -309,10 +309,8 @@ EXPORT int accept4(int fd, struct sockaddr *restrict addr,
 	iobeginsocket(&io, fd, NETPOLL_READ);
 	if (!io.plain && !(io.hints & FILE_LISTENS) && !listens(&io))
 		io.plain = true; /* an error, at once */
-	r = PARKING(&io,
-		    ioready(&io) ? BLOCKING(REAL(accept4)(fd, addr, len, flags))
-				 : -1,
-		    REAL(accept4)(fd, addr, len, flags));
+#define ACCEPT POINTCALL(SYS_accept4, fd, addr, len, flags)
+	r = (int)PARKING(&io, ioready(&io) ? ACCEPT : -1, ACCEPT);
 	if (r >= 0)
 		netpollopen(r);
 	return (int)ioend(&io, r);

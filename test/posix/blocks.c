@@ -819,13 +819,95 @@ static void cancellation(void)
 	}
 }
 
+/* ---- Cancelled while it blocks ----------------------------------------------------------- */
+
+static void counts(void *arg)
+{
+	struct test *t = arg;
+
+	t->done++;
+}
+
+static void *waits(void *arg)
+{
+	struct test *t = arg;
+
+	pthread_cleanup_push(counts, t);
+	STORE(t->entered, 1);
+	t->kind->block(t);
+	pthread_cleanup_pop(0);
+	return NULL;
+}
+
+static void reap_child(struct test *t)
+{
+	tell_child(t);
+	reap(t->child, 42);
+}
+
+static void close_mq(struct test *t)
+{
+	CHECK(mq_close(t->mq) == 0);
+}
+
+/* Those that it ends while they block, and what is to be done then. */
+static const struct {
+	const char *name;
+	void (*then)(struct test *);
+} points[] = {
+	{ "fcntl, F_OFD_SETLKW", unlock_record },
+	{ "lockf", end_child },
+	{ "lockf64", end_child },
+	{ "fcntl, F_SETLKW", end_child },
+	{ "wait", reap_child },
+	{ "waitpid", reap_child },
+	{ "waitid", reap_child },
+	{ "wait3", reap_child },
+	{ "wait4", reap_child },
+	{ "msgrcv", remove_queue },
+	{ "msgsnd", remove_queue },
+	{ "mq_receive", close_mq },
+	{ "mq_timedreceive", close_mq },
+	{ "mq_send", close_mq },
+	{ "mq_timedsend", close_mq },
+};
+
+/* After a while, and at once: on its way into the call. */
+static void cancelled_while_it_blocks(int after)
+{
+	struct test t;
+	size_t i, k;
+
+	for (i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+		for (k = 0; strcmp(kinds[k].name, points[i].name); k++)
+			;
+		t = (struct test){ .kind = &kinds[k] };
+		kinds[k].setup(&t);
+		t.thread = start(waits, &t);
+		YIELD_UNTIL(LOAD(t.entered));
+		if (after)
+			usleep(after);
+		OK(pthread_cancel(t.thread));
+		if (join(t.thread) != PTHREAD_CANCELED || t.done != 1)
+			check_fail(__FILE__, __LINE__, "%s: not cancelled",
+				   points[i].name);
+		points[i].then(&t);
+	}
+}
+
 int main(int argc, char **argv)
 {
+	int i;
+
+
 	if (!blocks_main(argc, argv, kinds, KINDS))
 		return 0;
 	section("names");
 	join(start(names, NULL));
 	section("cancellation");
 	cancellation();
+	section("cancelled while it blocks");
+	for (i = 0; i < 10; i++)
+		cancelled_while_it_blocks(i % 3 * 1500);
 	return 0;
 }

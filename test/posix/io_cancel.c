@@ -1,7 +1,8 @@
 /*
  * io_cancel - a thread that waits for a file is cancelled: it ends there, its
  * cleanup handlers run, and nothing is taken from the file, whose data is for
- * the next one who asks.  Each of these calls also ends a thread that has been
+ * the next one who asks; so it is for one that holds a robust mutex, which may
+ * have a kernel thread to itself for it.  Each of these calls also ends a thread that has been
  * cancelled before, and that has no need to wait; and none of them one that
  * has put it off.
  */
@@ -13,7 +14,8 @@
 enum { SMALL = 16 << 10, BIG = 300000 };
 
 static int end[2], spare = -1;
-static int cleaned, left, disabled, early;
+static int cleaned, left, disabled, early, wired;
+static pthread_mutex_t robust;
 static char big[BIG];
 
 /* ---- Files and calls ----------------------------------------------------- */
@@ -47,6 +49,70 @@ static void make_listener(void)
 {
 	end[0] = listener(AF_UNIX, 5, 0);
 	end[1] = socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static void make_full(void)
+{
+	make_stream();
+	while (send(end[0], big, sizeof(big), MSG_DONTWAIT) > 0)
+		;
+	while (send(end[0], big, 1, MSG_DONTWAIT) > 0)
+		;
+	CHECK_EQ(errno, EAGAIN);
+}
+
+static void make_room(void)
+{
+	while (recv(end[1], big, sizeof(big), MSG_DONTWAIT) > 0)
+		;
+}
+
+static void nothing(void)
+{
+}
+
+static void in_write(void)
+{
+	CHECK_EQ(write(end[0], "c", 1), 1);
+}
+
+static void in_writev(void)
+{
+	struct iovec iov = { "c", 1 };
+
+	CHECK_EQ(writev(end[0], &iov, 1), 1);
+}
+
+static void in_send(void)
+{
+	CHECK_EQ(send(end[0], "c", 1, 0), 1);
+}
+
+static void in_sendmsg(void)
+{
+	struct iovec iov = { "c", 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	CHECK_EQ(sendmsg(end[0], &m, 0), 1);
+}
+
+static void in_recvmmsg(void)
+{
+	char c;
+	struct iovec iov = { &c, 1 };
+	struct mmsghdr m = { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } };
+
+	CHECK_EQ(recvmmsg(end[0], &m, 1, 0, NULL), 1);
+}
+
+static void in_splice(void)
+{
+	int fd[2];
+
+	/* A thread that ends in it leaves them open. */
+	CHECK(pipe(fd) == 0);
+	CHECK_EQ(splice(end[0], NULL, fd[1], NULL, 1, 0), 1);
+	CHECK(close(fd[0]) == 0 && close(fd[1]) == 0);
 }
 
 static void in_read(void)
@@ -180,6 +246,12 @@ static const struct kind kinds[] = {
 	{ "recv", make_stream, in_recv, feed, is_there, 0 },
 	{ "recvfrom", make_tcp, in_recvfrom, feed, is_there, 0 },
 	{ "recvmsg", make_stream, in_recvmsg, feed, is_there, 0 },
+	{ "recvmmsg", make_stream, in_recvmmsg, feed, is_there, 0 },
+	{ "splice", make_pipe, in_splice, feed, is_there, 0 },
+	{ "write", make_full, in_write, make_room, nothing, 0 },
+	{ "writev", make_full, in_writev, make_room, nothing, 0 },
+	{ "send", make_full, in_send, make_room, nothing, 0 },
+	{ "sendmsg", make_full, in_sendmsg, make_room, nothing, 0 },
 	{ "accept", make_listener, in_accept, connects, is_connected, 0 },
 	{ "poll", make_pipe, in_poll, feed, is_there, 1 },
 	{ "ppoll", make_pipe, in_ppoll, feed, is_there, 1 },
@@ -195,6 +267,8 @@ static const struct kind *kind;
 static void cleanup(void *arg)
 {
 	CHECK(arg == &cleaned);
+	if (wired)
+		OK(pthread_mutex_unlock(&robust));
 	ADD(cleaned, 1);
 }
 
@@ -202,6 +276,8 @@ static void *waits(void *arg)
 {
 	int state;
 
+	if (wired)
+		OK(pthread_mutex_lock(&robust));
 	pthread_cleanup_push(cleanup, &cleaned);
 	OK(pthread_setcancelstate(disabled ? PTHREAD_CANCEL_DISABLE
 					   : PTHREAD_CANCEL_ENABLE,
@@ -306,6 +382,8 @@ static void put_off(void)
 
 static void *writes(void *arg)
 {
+	if (wired)
+		OK(pthread_mutex_lock(&robust));
 	pthread_cleanup_push(cleanup, &cleaned);
 	compose(big, 0, BIG);
 	ENTERING();
@@ -337,7 +415,7 @@ static void in_the_middle(void)
 	CHECK(close(end[1]) == 0);
 }
 
-int main(void)
+static void all(void)
 {
 	section("waiting");
 	while_waiting();
@@ -347,5 +425,18 @@ int main(void)
 	put_off();
 	section("in the middle");
 	in_the_middle();
+}
+
+int main(void)
+{
+	pthread_mutexattr_t attr;
+
+	all();
+	section("with a robust mutex");
+	OK(pthread_mutexattr_init(&attr));
+	OK(pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST));
+	OK(pthread_mutex_init(&robust, &attr));
+	wired = 1;
+	all();
 	return 0;
 }

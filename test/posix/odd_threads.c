@@ -25,6 +25,7 @@ static long rounds = 260;
 /* ---- What callbacks share with the program's threads --------------------- */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t owned = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
 static long locked, shared; /* by lock, by rwlock */
 static long mine, theirs;   /* how often each had it */
@@ -580,7 +581,22 @@ static void storied(void *arg)
 	ADD(r->n, 1);
 }
 
-static void threads_with_storage(sem_t *unused)
+/* It ends without a word to anybody, as all of them do. */
+static void brief(void *arg)
+{
+	struct raw *r = arg;
+
+	own++;
+	OK(pthread_mutex_lock(&owned)); /* a number of its own */
+	OK(pthread_mutex_lock(&owned));
+	OK(pthread_mutex_unlock(&owned));
+	OK(pthread_mutex_unlock(&owned));
+	CHECK_EQ(own, 1);
+	r->n++;
+}
+
+/* One after the other, n of them. */
+static void with_storage(long n, void (*fn)(void *))
 {
 	/* Not for programs: but there are some that call it. */
 	void *(*make)(void *) = (void *(*)(void *))dlsym(RTLD_DEFAULT,
@@ -593,25 +609,31 @@ static void threads_with_storage(sem_t *unused)
 	char **tp;
 	long k;
 
-	(void)unused;
 	if (!make || !end)
 		return;
 	__asm__("movq %%fs:0x28, %0" : "=r"(guards[0]));
 	__asm__("movq %%fs:0x30, %0" : "=r"(guards[1]));
-	for (k = 0; k < rounds / 4; k++) {
-		make_raw(&r);
+	make_raw(&r);
+	for (k = 1; k <= n; k++) {
 		tp = make(NULL);
 		CHECK(tp);
 		tp[0] = tp[2] = (char *)tp;
 		memcpy(&tp[5], guards, sizeof(guards));
 		CHECK(clone_raw(THREAD_FLAGS | CLONE_SETTLS,
-				r.stack + RAW_STACK, &r.tid, tp, storied,
-				&r) > 0);
-		CHECK_EQ(write(r.fd[1], "s", 1), 1);
-		end_raw(&r);
-		CHECK_EQ(r.n, 1);
+				r.stack + RAW_STACK, &r.tid, tp, fn, &r) > 0);
+		if (fn == storied)
+			CHECK_EQ(write(r.fd[1], "s", 1), 1);
+		gone(&r.tid);
+		CHECK_EQ(LOAD(r.n), k);
 		end(tp, 1);
 	}
+	end_raw(&r);
+}
+
+static void threads_with_storage(sem_t *unused)
+{
+	(void)unused;
+	with_storage(rounds / 4, storied);
 }
 
 /* ---- All of them --------------------------------------------------------- */
@@ -667,6 +689,9 @@ int main(int argc, char **argv)
 		else
 			join(start(runs, (void *)&kinds[i]));
 	}
+	/* More than can be alive at once. */
+	section("twelve thousand with storage");
+	with_storage(12000, brief);
 	section("all at once");
 	taken = 0;
 	rounds = rounds / 4 + 1;

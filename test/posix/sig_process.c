@@ -478,6 +478,42 @@ static void *unblocks(void *arg)
 	return NULL;
 }
 
+/* Sends what it blocks. */
+static void sends(int sig, siginfo_t *si, void *context)
+{
+	int n = LOAD(runs);
+
+	(void)sig, (void)si, (void)context;
+	CHECK(kill(getpid(), SIGUSR1) == 0 && raise(SIGUSR1) == 0);
+	CHECK(pending(SIGUSR1));
+	CHECK_EQ(LOAD(runs), n);
+}
+
+/* It has run when the call or the handler ends after which it may. */
+static void *opens_often(void *arg)
+{
+	int i, n;
+
+	number = (int)(long)arg;
+	open_set = SET();
+	for (i = 0; i < 25 * rounds; i++) {
+		n = LOAD(runs);
+		sends(0, NULL, NULL);
+		let_in(SIGUSR1);
+		CHECK_EQ(LOAD(runs), n + 2);
+		CHECK(raise(SIGRTMIN + 1) == 0);
+		CHECK_EQ(LOAD(runs), n + 2);
+		unblock(SIGRTMIN + 1);
+		CHECK_EQ(LOAD(runs), n + 4);
+		CHECK(!pending(SIGUSR1));
+		keep_out(SIGUSR1);
+		block(SIGRTMIN + 1);
+		for (n = 0; n < 4; n++)
+			CHECK(sem_trywait(&handled) == 0);
+	}
+	return NULL;
+}
+
 static void *fetches(void *arg)
 {
 	sigset_t set = SET(SIGUSR1);
@@ -608,6 +644,9 @@ static void blocked_by_all(void)
 		join(start(unblocks, (void *)(50 + i)));
 		CHECK(!pending(SIGUSR1));
 	}
+	install_with(SIGRTMIN + 1, sends, 0, SET(SIGUSR1));
+	join(start(opens_often, (void *)60));
+	install(SIGRTMIN + 1, handler, 0);
 	for (i = 0; i < 8; i++) {
 		v.sival_int = 100 + i % 4;
 		CHECK(sigqueue(getpid(), SIGUSR1, v) == 0);

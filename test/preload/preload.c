@@ -703,6 +703,7 @@ static int has_call(const char *names, const char *name)
 /* Every row of the tables has a test. */
 #define REPEAT(type, name, ...) #name,
 #define POINT(type, name, ...) #name,
+#define ENDS(type, name, ...) #name,
 #define ERROR(type, name, ...) #name,
 #define ONCE(type, name, ...) #name,
 #define STREAM(type, name, ...) #name,
@@ -717,6 +718,7 @@ Test(hand_on, every_row)
 	};
 #undef REPEAT
 #undef POINT
+#undef ENDS
 #undef ERROR
 #undef ONCE
 #undef STREAM
