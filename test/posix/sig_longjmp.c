@@ -192,6 +192,7 @@ static void stay(int kind)
 		break;
 	case 6:
 		CHECK(sigaddset(&set, SIGWINCH) == 0);
+		CHECK(sigdelset(&set, SIGUSR2) == 0);
 		sigsuspend(&set);
 		break;
 	}
@@ -222,6 +223,9 @@ static void *out_of_waits(void *arg)
 		block(SIGHUP);
 		if (sigsetjmp(env, i % 2) == 0) {
 			unblock(SIGHUP);
+			/* Only inside sigsuspend, whose mask is looked at. */
+			if (kind == 6)
+				block(SIGUSR2);
 			may_jump = 1;
 			stay(kind);
 		}
