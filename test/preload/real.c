@@ -51,6 +51,7 @@ static void real(const char *name)
 	X(7zz)                                                                 \
 	X(curl)                                                                \
 	X(ffmpeg)                                                              \
+	X(gdb)                                                                 \
 	X(git)                                                                 \
 	X(glib)                                                                \
 	X(glib_locks)                                                          \
