@@ -740,6 +740,7 @@ void netpollclose(int fd)
 	if (READ_ONCE(pd->armed) == 0) {
 		/* nobody has ever had to wait for this file */
 		WRITE_ONCE(pd->hints, 0);
+		WRITE_ONCE(pd->seen, 0);
 		xadd(&pd->gen, 1);
 		return;
 	}
