@@ -4,7 +4,8 @@
  * takes off. Each waits on its own record, so that a handler may run meanwhile, and
  * reads nothing of the barrier afterwards: that may be destroyed at once. A record is
  * only touched until it says released; the wake-up goes by its address alone.
- * count (8) and shared (12) keep glibc's places: pthread_barrier_init is libc's.
+ * count (8) and shared (12) keep glibc's places: pthread_barrier_init is libc's. That
+ * writes 20 bytes, so first holds something only while in is not 0.
  */
 #include "shim/shim.h"
 
@@ -31,13 +32,12 @@ static void arrive(struct semaq *q, void *arg)
 	struct barrier_ *b = a->b;
 
 	(void)q;
-	a->next = b->first;
+	a->next = b->in ? b->first : NULL;
 	if (++b->in < b->count) {
 		b->first = a;
 		return;
 	}
 	b->in = 0;
-	b->first = NULL;
 	a->last = true;
 }
 

@@ -1,6 +1,7 @@
 /*
  * barrier - one serial thread a round, reuse at once, destroy right after,
- * errors, and barriers in memory that processes share.
+ * errors, memory that was used before, and barriers in memory that processes
+ * share.
  */
 #include "check.h"
 #include <sys/mman.h>
@@ -105,6 +106,7 @@ int main(void)
 	serial = 0;
 	for (k = 0; k < 100; k++) {
 		p = malloc(sizeof(*p));
+		memset(p, 0xa5, sizeof(*p));
 		OK(pthread_barrier_init(p, NULL, 8));
 		for (i = 0; i < 8; i++)
 			t[i] = start(last_destroys, &p);
