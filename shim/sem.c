@@ -4,11 +4,16 @@
  * tell whether to wake without touching the object again: by then it may be gone.
  * A waiter counts itself, waits in the queue, and takes value and its own count back
  * in one step, its last touch. init, destroy, getvalue and named semaphores are
- * libc's; process-shared ones (0x80 at byte 8, glibc's mark) go there too.
+ * libc's; process-shared ones (0x80 at byte 8, glibc's mark) go there too, and all where
+ * there is no scheduler: the kernel's wait is what a handler ends, or restarts, and a
+ * handler may post. libc's word is the same, so one that waits there when the first
+ * thread starts is counted: a post that finds nobody in our queue wakes it.
  */
 #include "shim/shim.h"
 #include <limits.h>
+#include <linux/futex.h>
 #include <semaphore.h>
+#include <sys/syscall.h>
 
 struct sem_ {
 	uint64_t word;
@@ -17,9 +22,20 @@ struct sem_ {
 
 #define WAITER (1ul << 32)
 #define VALUE(w) ((uint32_t)(w))
-#define SHARED(s) unlikely((s)->shared & 0x80)
+#define LIBCS(s) unlikely(!schedstarted || (s)->shared & 0x80)
 
 _Static_assert(sizeof(struct sem_) <= sizeof(sem_t), "overlay");
+
+/* Some thread has waited in libc's for one that is not shared. */
+static bool libcwaits;
+
+/* The flag comes before libc counts the waiter, by which post tells. */
+#define LIBCWAIT(s, call)                                                      \
+	({                                                                     \
+		if (!((s)->shared & 0x80))                                     \
+			__atomic_store_n(&libcwaits, true, __ATOMIC_RELAXED);  \
+		BLOCKING(call);                                                \
+	})
 
 static bool take(struct sem_ *s, uint64_t with)
 {
@@ -87,8 +103,8 @@ EXPORT int sem_wait(sem_t *sem)
 	NATIVELY(sem_wait, sem);
 	struct sem_ *s = (struct sem_ *)sem;
 
-	if (SHARED(s))
-		return BLOCKING(REAL(sem_wait)(sem));
+	if (LIBCS(s))
+		return LIBCWAIT(s, REAL(sem_wait)(sem));
 	return waituntil(s, NEVER);
 }
 
@@ -97,7 +113,7 @@ EXPORT int sem_trywait(sem_t *sem)
 	NATIVELY(sem_trywait, sem);
 	struct sem_ *s = (struct sem_ *)sem;
 
-	if (SHARED(s))
+	if (LIBCS(s))
 		return REAL(sem_trywait)(sem);
 	return ret_errno(take(s, 0) ? 0 : -EAGAIN);
 }
@@ -110,8 +126,8 @@ EXPORT int sem_clockwait(sem_t *sem, clockid_t clock,
 	int64_t deadline;
 	int e;
 
-	if (SHARED(s))
-		return BLOCKING(REAL(sem_clockwait)(sem, clock, abs));
+	if (LIBCS(s))
+		return LIBCWAIT(s, REAL(sem_clockwait)(sem, clock, abs));
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
 		return ret_errno(-EINVAL);
 	e = deadlineof(clock, abs, &deadline);
@@ -125,8 +141,8 @@ EXPORT int sem_timedwait(sem_t *sem, const struct timespec *abs)
 	NATIVELY(sem_timedwait, sem, abs);
 	struct sem_ *s = (struct sem_ *)sem;
 
-	if (SHARED(s))
-		return BLOCKING(REAL(sem_timedwait)(sem, abs));
+	if (LIBCS(s))
+		return LIBCWAIT(s, REAL(sem_timedwait)(sem, abs));
 	return sem_clockwait(sem, CLOCK_REALTIME, abs);
 }
 
@@ -136,7 +152,7 @@ EXPORT int sem_post(sem_t *sem)
 	struct sem_ *s = (struct sem_ *)sem;
 	uint64_t w;
 
-	if (SHARED(s))
+	if (LIBCS(s))
 		return REAL(sem_post)(sem);
 	w = __atomic_load_n(&s->word, __ATOMIC_RELAXED);
 	do
@@ -145,7 +161,8 @@ EXPORT int sem_post(sem_t *sem)
 	while (!__atomic_compare_exchange_n(&s->word, &w, w + 1, false,
 					    __ATOMIC_SEQ_CST,
 					    __ATOMIC_RELAXED));
-	if (w >= WAITER)
-		semawake((uintptr_t)s, 1, 0);
+	if (w >= WAITER && !semawake((uintptr_t)s, 1, 0) &&
+	    __atomic_load_n(&libcwaits, __ATOMIC_RELAXED))
+		(void)REAL(syscall)(SYS_futex, s, FUTEX_WAKE_PRIVATE, 1);
 	return 0;
 }

@@ -148,7 +148,8 @@ static inline void callleave(void)
 	})
 
 /* The same, made again as long as it was interrupted by a signal of ours, which no
- * handler of the program has seen; nor does errno show it. */
+ * handler of the program has seen; nor does errno show it. Before the first thread, and
+ * in a fork child, there is none of ours. */
 #define HANDOFF_WHILE(call, interrupted)                                       \
 	({                                                                     \
 		uint32_t handled_ = gsighandled();                             \
@@ -157,7 +158,8 @@ static inline void callleave(void)
 		__typeof__(call) r_;                                           \
                                                                                \
 		while (r_ = call,                                              \
-		       unlikely(interrupted) && gsighandled() == handled_)     \
+		       unlikely(interrupted) && ong() &&                       \
+			       gsighandled() == handled_)                      \
 			errno = e_;                                            \
 		r_;                                                            \
 	})

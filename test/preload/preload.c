@@ -106,6 +106,7 @@
 	X(sem, NULL, 30)                                                       \
 	X(sem_named, NULL, 30)                                                 \
 	X(sem_pshared, NULL, 30)                                               \
+	X(sem_signals, NULL, 30)                                               \
 	X(setjmp, NULL, 30)                                                    \
 	X(setxid, "100", 60)                                                   \
 	X(shared_recursive, "200", 30)                                         \
