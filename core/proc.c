@@ -447,6 +447,7 @@ static void reap(struct m *mp)
 
 	mp->dead = NULL;
 	gp->sched.m = NULL;
+	sigflush(gp); /* after its status, with goexit's xadd between; see there */
 	corehooks.goexit0(gp);
 }
 

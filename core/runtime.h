@@ -171,6 +171,10 @@ struct m {
 	struct p *nextp;
 	struct note park;
 
+	/* ispoke; owner */
+	uint64_t resent;	/* standard signals that sendon has sent to itself */
+	uint64_t resentinfo[SIGINFO_SIZE / 8]; /* of the last of them */
+
 	/* guarded by sched.lock */
 	struct m *schedlink;	/* idle list */
 	struct m *alllink;	/* append-only list of all Ms: load_acquire */

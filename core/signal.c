@@ -54,7 +54,8 @@ struct frame {
 struct signode {
 	struct signode *next;
 	int sig;
-	bool shared; /* was sent to the process: merges with its like only */
+	bool shared; /* was sent to the process: merges with its like only, and is
+		      * the process's again if the G exits */
 	siginfo_t info;
 };
 
@@ -296,18 +297,33 @@ static void setflag(struct g *gp)
 		__atomic_fetch_or(&gp->flags, GF_SIGNAL, __ATOMIC_SEQ_CST);
 }
 
-/* gp has exited, or a new thread begins on it. */
+/* gp has exited, or a new thread begins on it: what it was to handle for the process is
+ * the process's again. Whoever adds to gp's queue looks at its status afterwards, so
+ * that one of the two finds it. gp's M, or that of who adds; acquired. */
 void sigflush(struct g *gp)
 {
-	siginfo_t info;
+	struct signode *n, all = { 0 };
 
 	if (!READ_ONCE(gp->sigpend))
 		return;
-	lock(&siglock);
-	while (taken(gp, ~0ul, &info))
-		;
-	unlock(&siglock);
-	__atomic_fetch_and(&gp->flags, ~GF_SIGNAL, __ATOMIC_SEQ_CST);
+	for (;;) {
+		lock(&siglock);
+		n = gp->sigq;
+		if (n) {
+			gp->sigq = n->next;
+			all = *n;
+			nodeput(n);
+		} else {
+			__atomic_store_n(&gp->sigpend, 0, __ATOMIC_SEQ_CST);
+			setflag(gp);
+		}
+		unlock(&siglock);
+		if (!n)
+			return;
+		if (all.shared)
+			RAW(__NR_rt_sigqueueinfo, RAW(__NR_gettid), all.sig,
+			    &all.info);
+	}
 }
 
 uint64_t gsigpending(void)
@@ -385,11 +401,6 @@ static bool queue(struct g *gp, int sig, const siginfo_t *info, bool shared)
 	return true;
 }
 
-static bool enqueue(struct g *gp, int sig, const siginfo_t *info)
-{
-	return queue(gp, sig, info, false);
-}
-
 /* sig is ignored from now on: so is what waits. Holds siglock. */
 static void discard(int sig)
 {
@@ -435,6 +446,29 @@ static bool kernelhandles(int sig)
 	       k.handler == (void *)sigentry;
 }
 
+/* Standard signals merge: one that sendon has sent to this thread is lost in a poke that
+ * was pending there, and then the poke is both. */
+static bool ispoke(struct m *mp, int sig, siginfo_t *info)
+{
+	bool poke = info->si_code == POKE;
+	siginfo_t *saved;
+
+	if (likely(!mp || !(mp->resent & BIT(sig))))
+		return poke;
+	mp->resent &= ~BIT(sig);
+	if (!poke)
+		return false;
+	saved = (siginfo_t *)mp->resentinfo;
+	if (saved->si_signo == sig) {
+		*info = *saved;
+	} else { /* another one was sent on since */
+		*info = (siginfo_t){ 0 };
+		info->si_signo = sig;
+	}
+	mp->sigwork = 1; /* as after a poke */
+	return false;
+}
+
 /* What is pending for this kernel thread becomes gp's. */
 static void fromkernel(struct g *gp, uint64_t set, bool shared)
 {
@@ -444,7 +478,7 @@ static void fromkernel(struct g *gp, uint64_t set, bool shared)
 
 	while ((sig = (int)RAW(__NR_rt_sigtimedwait, &set, &info, zero, 8)) >
 	       0) {
-		if (info.si_code == POKE)
+		if (ispoke(gp->sched.m, sig, &info))
 			continue; /* gp still has that one */
 		lock(&siglock);
 		queue(gp, sig, &info, shared);
@@ -486,22 +520,7 @@ static bool letsin(const struct g *gp, int sig)
 	       !(READ_ONCE(gp->sigmask) & BIT(sig));
 }
 
-bool gsigkill(int sig, const void *info)
-{
-	struct g *to = sched.maing;
-
-	if (sig < 1 || sig > NSIG_ || !(READ_ONCE(handled) & BIT(sig)) ||
-	    !kernelhandles(sig))
-		return false;
-	if (!letsin(to, sig))
-		to = getg();
-	if (letsin(to, sig))
-		return gsigsend(to, sig, info) == 0;
-	sigsettle(BIT(sig)); /* a handler's mask does not wait for the receiver */
-	return false;
-}
-
-int gsigsend(struct g *gp, int sig, const void *info)
+static int send(struct g *gp, int sig, const void *info, bool shared)
 {
 	struct m *mp = acquirem();
 	uint64_t bit = BIT(sig);
@@ -520,14 +539,36 @@ int gsigsend(struct g *gp, int sig, const void *info)
 		releasem(mp);
 		return 0;
 	}
-	ok = enqueue(gp, sig, info);
+	ok = queue(gp, sig, info, shared);
 	unlock(&siglock);
 	/* seq_cst: pairs with gsigmask's store and look at sigpend */
 	if (ok && (!(__atomic_load_n(&gp->sigmask, __ATOMIC_SEQ_CST) & bit) ||
 		   (READ_ONCE(gp->sigwaits) & bit)))
 		alert(mp, gp, sig);
+	if (unlikely(READ_ONCE(gp->status) == Gdead))
+		sigflush(gp);
 	releasem(mp);
 	return ok ? 0 : -EAGAIN;
+}
+
+int gsigsend(struct g *gp, int sig, const void *info)
+{
+	return send(gp, sig, info, false);
+}
+
+bool gsigkill(int sig, const void *info)
+{
+	struct g *to = sched.maing;
+
+	if (sig < 1 || sig > NSIG_ || !(READ_ONCE(handled) & BIT(sig)) ||
+	    !kernelhandles(sig))
+		return false;
+	if (!letsin(to, sig))
+		to = getg();
+	if (letsin(to, sig))
+		return send(to, sig, info, true) == 0;
+	sigsettle(BIT(sig)); /* a handler's mask does not wait for the receiver */
+	return false;
 }
 
 /* ---- delivery ----------------------------------------------------------------------------- */
@@ -807,6 +848,10 @@ static void sendon(struct m *mp, int sig, siginfo_t *info, struct ucontext *uc)
 		mp->sigwork = 1; /* until the section ends, at the latest */
 	if (READ_ONCE(mp->pstate) == PS_FOREIGN && !mp->nosig) {
 		/* it may be for this very thread */
+		if (sig < 32) {
+			mp->resent |= BIT(sig);
+			*(siginfo_t *)mp->resentinfo = *info;
+		}
 		RAW(__NR_rt_tgsigqueueinfo, RAW(__NR_getpid), mp->tid, sig,
 		    info);
 	} else {
@@ -852,7 +897,7 @@ static void whileparked(struct m *mp, int sig, const siginfo_t *info)
 
 	if (info) {
 		lock(&siglock);
-		enqueue(gp, sig, info);
+		queue(gp, sig, info, info->si_code != SI_TKILL);
 		unlock(&siglock);
 	}
 	ginterrupted(mp, gp, INT_SIGNAL);
@@ -892,11 +937,11 @@ static bool formain(struct g *gp, int sig, const siginfo_t *info)
 
 /* On a kernel thread without an alternate stack of ours: one that core did not make,
  * or that never runs handlers. */
-static void foreignentry(int sig, siginfo_t *info, struct ucontext *uc,
-			 bool poke, bool fault)
+static void foreignentry(int sig, siginfo_t *info, struct ucontext *uc)
 {
 	struct g *gp = curg();
 	struct m *mp = gp ? gp->sched.m : NULL;
+	bool poke = ispoke(mp, sig, info), fault = isfault(sig, info);
 	siginfo_t own;
 
 	if (mp && mp->parked && !fault)
@@ -916,14 +961,16 @@ static void foreignentry(int sig, siginfo_t *info, struct ucontext *uc,
 static void sigentry(int sig, siginfo_t *info, struct ucontext *uc)
 {
 	struct m *mp = mofstack(uc);
-	bool poke = info->si_code == POKE, fault = isfault(sig, info);
+	bool poke, fault;
 	siginfo_t own;
 	struct g *gp;
 
 	if (!mp) {
-		foreignentry(sig, info, uc, poke, fault);
+		foreignentry(sig, info, uc);
 		return;
 	}
+	poke = ispoke(mp, sig, info);
+	fault = isfault(sig, info);
 	if (mp->locks && !fault) {
 		if (mp->parked)
 			whileparked(mp, sig, poke ? NULL : info);
@@ -957,7 +1004,7 @@ static void sigentry(int sig, siginfo_t *info, struct ucontext *uc)
 	}
 	if (!fault && formain(gp, sig, info)) {
 		mp->locks++;
-		gsigsend(sched.maing, sig, info);
+		send(sched.maing, sig, info, true);
 		mp->locks--;
 		sigrestartcall(uc);
 		return;
@@ -997,11 +1044,14 @@ void sigdispatch(struct m *mp, int sig, void *info)
 	mp->locks++;
 	lock(&siglock);
 	for (to = sched.sigwaiters; to; to = to->sigwaitnext)
-		if ((wanted(to) & BIT(sig)) && enqueue(to, sig, info))
+		if ((wanted(to) & BIT(sig)) && queue(to, sig, info, true))
 			break;
 	unlock(&siglock);
-	if (to)
+	if (to) {
 		alert(mp, to, sig);
+		if (unlikely(READ_ONCE(to->status) == Gdead))
+			sigflush(to);
+	}
 	mp->locks--;
 	if (to || (sig != SIGPREEMPT && !kernelhandles(sig)))
 		return;
@@ -1014,9 +1064,9 @@ void sigdispatch(struct m *mp, int sig, void *info)
 		gp = NULL;
 	}
 	if (gp)
-		gsigsend(gp, sig, info);
+		send(gp, sig, info, true);
 	else if (sig == SIGPREEMPT)
-		gsigsend(sched.maing, sig, info); /* never the kernel's to keep */
+		send(sched.maing, sig, info, true); /* never the kernel's to keep */
 	else
 		RAW(__NR_rt_sigqueueinfo, RAW(__NR_gettid), sig, info);
 }
@@ -1066,7 +1116,7 @@ static int poll(struct g *gp, uint64_t set, void *info)
 		long r = RAW(__NR_rt_sigtimedwait, &set, info, zero, 8);
 
 		if (r == -EINTR ||
-		    (r > 0 && ((siginfo_t *)info)->si_code == POKE))
+		    (r > 0 && ispoke(mp, (int)r, info)))
 			continue;
 		if (r <= 0)
 			break;
