@@ -42,6 +42,10 @@ static void mattrinit(void)
 	pthread_attr_init(&mattr);
 	pthread_attr_setdetachstate(&mattr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setsigmask_np(&mattr, &all);
+	if (schedmain()) { /* main's policy is its own */
+		pthread_attr_setinheritsched(&mattr, PTHREAD_EXPLICIT_SCHED);
+		pthread_attr_setschedpolicy(&mattr, SCHED_OTHER);
+	}
 }
 
 /* An M: detached, every signal blocked, on the stack that core gave. */
@@ -240,6 +244,7 @@ bool shimstart(void)
 	self.gp = getg();
 	self.id = gid(self.gp);
 	setxidwrap();
+	schedapply();
 	return true;
 }
 

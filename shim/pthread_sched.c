@@ -9,6 +9,7 @@
  */
 #include "shim/shim.h"
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -200,6 +201,40 @@ static int wireself(void)
 	return apply();
 }
 
+/* May a kernel thread with an ordinary policy have this priority? */
+static bool mayrt(int priority)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2] = { { 0 } };
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_RTPRIO, &rl) == 0 &&
+	    rl.rlim_cur >= (rlim_t)priority)
+		return true;
+	return REAL(syscall)(SYS_capget, &head, data) == 0 &&
+	       (data[0].effective & 1u << CAP_SYS_NICE);
+}
+
+/* Where it may not be had again all kernel threads inherit it, and that is that. */
+bool schedmain(void)
+{
+	struct sched_param sp = { 0 };
+	int e = errno;
+	long policy = REAL(syscall)(SYS_sched_getscheduler, 0);
+
+	if (policy > 0 &&
+	    REAL(syscall)(SYS_sched_getparam, 0, &sp) == 0) {
+		policy &= ~SCHED_RESET_ON_FORK;
+		if ((policy != SCHED_FIFO && policy != SCHED_RR) ||
+		    mayrt(sp.sched_priority)) {
+			self.policy = (int)policy;
+			self.priority = sp.sched_priority;
+		}
+	}
+	errno = e;
+	return rt(&self);
+}
+
 void schedapply(void)
 {
 	int e = errno;
@@ -263,17 +298,54 @@ static int getcpus(struct thread *t, size_t size, cpu_set_t *cpus, long *n)
 	return r;
 }
 
+/* What of these CPUs the kernel lets a thread have, which may be more than the process's:
+ * main may have left itself few before the others began. It says so when asked for them. */
+static bool mayhave(cpu_set_t *cpus)
+{
+	cpu_set_t was;
+	bool r = true;
+
+	CPU_ZERO(&was);
+	gowire();
+	if (REAL(syscall)(SYS_sched_getaffinity, 0, sizeof(was), &was) > 0) {
+		r = REAL(syscall)(SYS_sched_setaffinity, 0, sizeof(*cpus),
+				  cpus) == 0;
+		if (r) {
+			CPU_ZERO(cpus);
+			REAL(syscall)(SYS_sched_getaffinity, 0, sizeof(*cpus),
+				      cpus);
+			REAL(syscall)(SYS_sched_setaffinity, 0, sizeof(was),
+				      &was);
+		}
+	}
+	gounwire();
+	return r;
+}
+
+bool cpusexist(const cpu_set_t *cpus)
+{
+	cpu_set_t set = *cpus;
+	int e = errno;
+	bool r = mayhave(&set);
+
+	errno = e;
+	return r;
+}
+
 static int setcpus(struct thread *t, size_t size, const cpu_set_t *cpus)
 {
 	struct thread was = *t;
 	cpu_set_t set;
+	int e = errno;
 
 	CPU_ZERO(&set);
 	memcpy(&set, cpus, size < sizeof(set) ? size : sizeof(set));
-	if (!cpusexist(&set))
+	if (!mayhave(&set)) {
+		errno = e;
 		return EINVAL;
-	processcpus(sizeof(t->affinity), &t->affinity);
-	CPU_AND(&t->affinity, &t->affinity, &set);
+	}
+	errno = e;
+	t->affinity = set;
 	t->hasaffinity = true;
 	return changed(t, &was);
 }
@@ -306,17 +378,6 @@ EXPORT int sched_getaffinity(pid_t tid, size_t size, cpu_set_t *cpus)
 	if (r == 0)
 		memset((char *)cpus + n, 0, size - (size_t)n);
 	return ret_errno(-r);
-}
-
-bool cpusexist(const cpu_set_t *cpus)
-{
-	cpu_set_t may;
-
-	CPU_ZERO(&may);
-	if (processcpus(sizeof(may), &may) < 0)
-		return true;
-	CPU_AND(&may, &may, cpus);
-	return CPU_COUNT(&may) != 0;
 }
 
 EXPORT int pthread_setaffinity_np(pthread_t pt, size_t size,

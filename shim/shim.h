@@ -254,6 +254,8 @@ int waitinterruptible(const struct semawait *w, struct thread **release);
 void schedapply(void);
 /* It ends: that kernel thread is as any again. */
 void schedrelease(void);
+/* At start: record main's policy. True: a real-time one, which is not for all Ms. */
+bool schedmain(void);
 
 /* ---- thread numbers (tid.c) ----------------------------------------------------------- */
 

@@ -103,6 +103,7 @@
 	X(rust_std, NULL, 30)                                                  \
 	X(rwlock, NULL, 30)                                                    \
 	X(self_equal, NULL, 30)                                                \
+	X(sched_main, NULL, 30)                                                \
 	X(sem, NULL, 30)                                                       \
 	X(sem_named, NULL, 30)                                                 \
 	X(sem_pshared, NULL, 30)                                               \
