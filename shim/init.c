@@ -36,6 +36,7 @@ static pthread_attr_t mattr; /* of Ms */
 /* Once: setting a mask in an attribute allocates. */
 static void mattrinit(void)
 {
+	const struct sched_param ordinary = { .sched_priority = 0 };
 	sigset_t all;
 
 	sigfillset(&all);
@@ -45,6 +46,7 @@ static void mattrinit(void)
 	if (schedmain()) { /* main's policy is its own */
 		pthread_attr_setinheritsched(&mattr, PTHREAD_EXPLICIT_SCHED);
 		pthread_attr_setschedpolicy(&mattr, SCHED_OTHER);
+		pthread_attr_setschedparam(&mattr, &ordinary);
 	}
 }
 
