@@ -88,7 +88,7 @@ struct g *needm(void)
 	struct g *gp;
 	struct m *mp;
 	int tid = gettid_raw(), pid = (int)RAW(__NR_getpid);
-	bool main = tid == pid && !schedstarted;
+	bool main = tid == pid && !schedstarted, many;
 
 	mp = main ? &m0 : allocm();
 	gp = main ? gbyid(1) : foreigng();
@@ -112,10 +112,10 @@ struct g *needm(void)
 	if (!main) {
 		sigflush(gp); /* the last one's */
 		lock(&sched.lock);
-		sched.nforeign++;
+		many = ++sched.nforeign >= sched.reapat;
 		unlock(&sched.lock);
 		store_release(&mp->foreignpid, pid); /* pairs with isgone */
-		if (READ_ONCE(sched.nforeign) >= READ_ONCE(sched.reapat))
+		if (many)
 			reapms();
 	}
 	releasem(mp);

@@ -660,6 +660,10 @@ static void yieldslow(struct m *mp, struct g *gp)
 		RAW(__NR_sched_yield); /* others may need the CPU */
 		return;
 	}
+	/* with more Ps than CPUs who is waited for may be on an M that has none: those
+	 * that only yield to each other would use up their slices first */
+	if (sched.aloneticks == CROWDEDTICKS)
+		RAW(__NR_sched_yield);
 	releasem(gowaitp(mp));
 }
 
