@@ -26,7 +26,7 @@
 #define MS		 1000000l
 #define RECHECK		 (10 * MS)
 #define RECHECKED	 3 /* coarse timer's step of a wait that began by making sure */
-#define CHUNK		 65536u /* numbers; 3 MiB of address space, touched as used */
+#define CHUNK		 65536u /* numbers; 4 MiB of address space, touched as used */
 #define NCHUNK		 16384u /* up to 2^30 numbers, the kernel's limit */
 #define OWNFD		 512 /* our descriptors: beyond those that daemons close */
 #define F_DUPFD_CLOEXEC_ 1030
@@ -207,7 +207,7 @@ bool netpolltrusted(struct pollstate *ps)
 
 	ps->now = nanotime();
 	/* others that wait would be woken for nothing when it ends */
-	ps->trusting = ps->now - looked < RECHECK &&
+	ps->trusting = ps->pd && ps->now - looked < RECHECK &&
 		       looked > READ_ONCE(changedat) &&
 		       READ_ONCE(ps->pd->nwait) == 0;
 	return ps->trusting;

@@ -64,7 +64,6 @@ int main(void)
 		all = there == 3 * N;
 		pthread_mutex_unlock(&mutex);
 	} while (!all);
-	usleep(100000);
 	puts("ready");
 	fflush(stdout);
 	for (;;)
