@@ -366,8 +366,10 @@ void entersyscallblock(void);
 /* The caller has no P to lose: it may as well block. */
 bool gforeign(void);
 /* As entersyscallblock, if the caller is alone on its P and not too many wait so: for
- * a wait that costs least in place. False: nothing was done. */
-bool entersyscallwait(void);
+ * a wait, to `until` at most, that costs least in place. False: nothing was done. */
+bool entersyscallwait(int64_t until);
+/* The same for a sleep, if no M need be awake for others before it ends. */
+bool entersyscallsleep(int64_t until);
 /* A system call in such a wait: its result, or -E. -EINTR, too, if *unless is set, or is set
  * and gattention called, before it ends. */
 long gsyscall(const uint32_t *unless, long n, long a, long b, long c, long d,

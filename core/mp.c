@@ -17,13 +17,12 @@ void pidleput(struct p *pp)
 	pp->link = sched.pidle;
 	sched.pidle = pp;
 	xadd(&sched.npidle, 1); /* full fence: see "Delicate dance" */
-	if (unlikely(sched.sysmonwait == SYSMON_ARMED) &&
+	if (unlikely(sched.sysmonwait != SYSMON_AWAKE) &&
 	    sched.npidle == sched.gomaxprocs)
 		sysmondisarm();
 }
 
-/* Holds sched.lock. NULL if no P is idle. */
-struct p *pidleget(void)
+static struct p *pidletake(void)
 {
 	struct p *pp = sched.pidle;
 
@@ -32,9 +31,30 @@ struct p *pidleget(void)
 		WRITE_ONCE(pp->status, Prunning);
 		sched.pidle = pp->link;
 		xadd(&sched.npidle, -1);
-		if (unlikely(sched.sysmonwait == SYSMON_ASLEEP))
-			sysmonarm();
 	}
+	return pp;
+}
+
+/* Holds sched.lock. NULL if no P is idle. */
+struct p *pidleget(void)
+{
+	struct p *pp = pidletake();
+
+	if (pp && unlikely(sysmonlazy()))
+		sysmonarm();
+	return pp;
+}
+
+/* As pidleget, for an M that calls sysmonlook() before it runs a G. */
+struct p *pidlegetlazy(void)
+{
+	struct p *pp;
+
+	if (sched.sysmonwait != SYSMON_ASLEEP)
+		return pidleget();
+	pp = pidletake();
+	if (pp)
+		WRITE_ONCE(sched.sysmonwait, SYSMON_LAZY);
 	return pp;
 }
 
@@ -97,10 +117,12 @@ cold void acquirem_slow(struct m *mp)
 	    READ_ONCE(sched.npidle) == 0)
 		return;
 	lock(&sched.lock);
-	pp = READ_ONCE(sched.gcwaiting) ? NULL : pidleget();
+	pp = READ_ONCE(sched.gcwaiting) ? NULL : pidlegetlazy();
 	unlock(&sched.lock);
-	if (pp)
-		acquirep(mp, pp);
+	if (!pp)
+		return;
+	acquirep(mp, pp);
+	sysmonlook();
 }
 
 /* ---- M: start, stop, make -------------------------------------------------------- */

@@ -239,12 +239,23 @@ static bool pollsleep(struct m *mp)
 	if (!mode && !me)
 		return false;
 	lock(&sched.lock);
-	pp = sched.gcwaiting ? NULL : pidleget();
+	pp = sched.gcwaiting ? NULL : pidlegetlazy();
 	unlock(&sched.lock);
 	if (pp)
 		acquirep(mp, pp);
 	netpollinject(&ev, NULL);
 	return pp != NULL;
+}
+
+/* The caller has the one P that is in use: it looks for timers when it parks. */
+static bool lazyrunner(void)
+{
+	struct m *mp;
+
+	if (READ_ONCE(sched.sysmonwait) != SYSMON_LAZY)
+		return false;
+	mp = curg()->sched.m;
+	return mp->p != NULL;
 }
 
 /* There is a timer for `when`: somebody must be awake by then. Any M. */
@@ -255,7 +266,7 @@ void pollbreak(int64_t when)
 	if (poller) {
 		if (when < __atomic_load_n(&sched.polluntil, __ATOMIC_SEQ_CST))
 			pollwake(poller);
-	} else if (READ_ONCE(sched.npidle) && !sysmonsoon()) {
+	} else if (READ_ONCE(sched.npidle) && !sysmonsoon() && !lazyrunner()) {
 		wakep(); /* nobody sleeps for timers: one shall */
 	}
 }
@@ -309,10 +320,10 @@ static void gcstopm(struct m *mp)
 	stopm(mp);
 }
 
-/* The M of pp, on which nothing waits, goes to sleep in a call of the program's: as
- * going idle, but that somebody else is woken for what turns up. False: the world is
- * being stopped. */
-bool pidlewait(struct m *mp)
+/* The M of pp, on which nothing waits, goes to sleep in a call of the program's, to
+ * `until` at most: as going idle, but that somebody else is woken for what turns up
+ * before. False: the world is being stopped. */
+bool pidlewait(struct m *mp, int64_t until)
 {
 	int64_t when;
 
@@ -327,7 +338,7 @@ bool pidlewait(struct m *mp)
 	/* pidleput was the full fence, see "Delicate dance" */
 	if (anywork())
 		wakep();
-	if (when != NEVER)
+	if (when < until)
 		pollbreak(when);
 	pollneeded();
 	return true;
@@ -584,8 +595,10 @@ void goready(struct m *mp, struct g *gp)
 	alone = !READ_ONCE(pp->runnext) &&
 		READ_ONCE(pp->runqhead) == pp->runqtail;
 	runqput(pp, gp, true);
-	if (!mp->curg && (alone || sysmonsoon()))
+	if (!mp->curg && (alone || sysmonsoon() || sysmonlazy()))
 		return; /* on g0 this P looks at its queue next */
+	if (unlikely(sysmonlazy()))
+		sysmonneeded();
 	if (alone) {
 		noteready(pp, mp->curg, gp);
 		if (mp->curg->score >= 2)
@@ -620,6 +633,8 @@ void goreadylist(struct m *mp, struct g *list)
 	}
 	if (!put)
 		return;
+	if (unlikely(sysmonlazy()))
+		sysmonneeded();
 	fullfence(); /* queued before npidle is read: the dance */
 	if (READ_ONCE(sched.npidle))
 		wakep();
@@ -749,6 +764,8 @@ void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
 	sigflush(gp);
 	sigmaskcount(sigmask, 1);
 	xadd(&sched.ng, 1);
+	if (unlikely(curg()->sigmask & ~sigmask))
+		sigchanged();
 	xadd(&sched.nginit, 1);
 	goready(mp, gp);
 	releasem(mp);
@@ -812,6 +829,7 @@ void schedloop(int busy)
 		gp = findrunnable(mp);
 		if (mp->spinning)
 			resetspinning(mp);
+		sysmonlook();
 		WRITE_ONCE(mp->p->schedtick, mp->p->schedtick + 1);
 		mp->p->switchtick++;
 		mp->switchto = gp;

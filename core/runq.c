@@ -166,6 +166,8 @@ void globrunqput(struct g *gp)
 		sched.runqhead = gp;
 	sched.runqtail = gp;
 	WRITE_ONCE(sched.runqsize, sched.runqsize + 1);
+	if (unlikely(sched.sysmonwait == SYSMON_LAZY))
+		sysmonarm();
 }
 
 static struct g *globpop(void)

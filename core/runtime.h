@@ -298,6 +298,7 @@ struct schedt {
 	uint32_t sysmonwait;	/* enum; written under lock, read anywhere */
 	uint32_t sysmontimer;	/* 1 + its number; 0: there is none */
 	int64_t armedat;	/* by lock */
+	int64_t armedfor;	/* the timer's time, in SYSMON_LAZY and before; by lock */
 	struct m *sysmonm;
 	uint32_t sysmontid;	/* 0 until it runs */
 	uint32_t ntaken;	/* Ms that lost their P unseen and are not back */
@@ -308,6 +309,7 @@ struct schedt {
 	/* signals: how many Gs block each; see gsigmask */
 	uint32_t nblock[64];
 	uint32_t recvgen, recvack;
+	uint32_t sigchanges, sigseen; /* see sigstale */
 	struct g *sigwaiters;	/* by siglock, linked by sigwaitnext */
 };
 
@@ -407,6 +409,7 @@ void startm(struct p *pp, bool spinning);
 void handoffp(struct p *pp);
 void pidleput(struct p *pp);		/* holds sched.lock */
 struct p *pidleget(void);		/* holds sched.lock */
+struct p *pidlegetlazy(void);
 void acquirep(struct m *mp, struct p *pp);
 struct p *releasep(struct m *mp);
 void stopm(struct m *mp);
@@ -436,7 +439,7 @@ void pollneeded(void);
 void mstart(void *mp);
 _Noreturn void schedloop(int busy);
 struct m *gowaitp(struct m *mp);
-bool pidlewait(struct m *mp);
+bool pidlewait(struct m *mp, int64_t until);
 bool anywork(void);
 
 /* ---- netpoll.c */
@@ -501,13 +504,37 @@ struct p *retake(struct p *pp, enum takenwhy why);
 enum {
 	SYSMON_AWAKE,	/* it looks at intervals */
 	SYSMON_ASLEEP,	/* all Ps are idle */
-	SYSMON_ARMED,	/* a P is not: it looks in a moment, unless all are idle then */
+	SYSMON_LAZY,	/* one is not, with a G for which nothing waits: see sysmonlook */
+	SYSMON_ARMED,	/* it looks in a moment, unless all Ps are idle then */
 	SYSMON_SURE	/* in any case */
 };
 void sysmonwake(void);
 void sysmonarm(void);
 void sysmondisarm(void);
-bool sysmonsoon(void);
+cold void sysmonlookslow(void);
+cold void sysmonneeded(void);
+
+/* sysmon looks in a moment, and wakes whom it takes. A hint. */
+static inline bool sysmonsoon(void)
+{
+	return READ_ONCE(sched.sysmonwait) >= SYSMON_ARMED;
+}
+
+/* It does not, even if a G becomes runnable. A hint without sched.lock. */
+static inline bool sysmonlazy(void)
+{
+	uint32_t wait = READ_ONCE(sched.sysmonwait);
+
+	return wait == SYSMON_LAZY || wait == SYSMON_ASLEEP;
+}
+
+/* Before the caller's P, from pidlegetlazy, runs a G. */
+static inline void sysmonlook(void)
+{
+	if (unlikely(READ_ONCE(sched.sysmonwait) == SYSMON_LAZY))
+		sysmonlookslow();
+}
+
 bool istimer(const uint64_t *info);
 bool barrierall(void);
 
@@ -517,6 +544,8 @@ bool barrierall(void);
 void msetmask(struct m *mp, uint64_t mask);
 uint64_t sigkernel(uint64_t mask);
 void sigmaskcount(uint64_t mask, int n);
+void sigchanged(void);
+bool sigstale(void);
 void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask);
 void sigreceive(struct m *mp, int64_t deadline);
 

@@ -156,6 +156,8 @@ bool stoptheworld(int64_t timeout)
 		sched.stopwait--;
 	}
 	WRITE_ONCE(sched.gcwaiting, 1);
+	if (sysmonlazy())
+		sysmonarm(); /* it preempts those that compute */
 	unlock(&sched.lock);
 	unlock(&stoplock);
 	for (;;) {

@@ -9,7 +9,8 @@
  * Invariants: nblock[s] is the number of live Gs that block signal s + 1.
  * Order: the receiver reads nblock after recvgen (seq_cst) and acknowledges; a G
  *      that newly blocks a signal waits for that before it goes on. One that no
- *      longer does takes what waits before it changes nblock (sigopen).
+ *      longer does takes what waits before it changes nblock (sigopen), and its M
+ *      takes what comes; before all Ms sleep the receiver looks anew (sigstale).
  */
 #include "core/runtime.h"
 
@@ -56,21 +57,6 @@ static bool counted(const struct g *gp)
 	return schedstarted && (!gp->foreign || gp->unwire || gp->native);
 }
 
-/* gp's mask is this one now, and the kernel's on mp is about to be. */
-void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask)
-{
-	uint64_t was = gp->sigmask;
-
-	gp->maskcall = false;
-	mp->sigmask = mask;
-	/* seq_cst: pairs with gsigsend, see signal.c */
-	__atomic_store_n(&gp->sigmask, mask, __ATOMIC_SEQ_CST);
-	if (mask != was && counted(gp)) {
-		sigmaskcount(mask & ~was, 1);
-		sigmaskcount(was & ~mask, -1);
-	}
-}
-
 /* Those of set that every live G blocks. */
 static uint64_t sigblockedbyall(uint64_t set)
 {
@@ -83,6 +69,37 @@ static uint64_t sigblockedbyall(uint64_t set)
 	return mask;
 }
 
+/* What the receiver goes by has changed: it reads that after sigseen. */
+void sigchanged(void)
+{
+	xadd(&sched.sigchanges, 1);
+}
+
+/* So it is. Holds sched.lock, the last P is idle. */
+bool sigstale(void)
+{
+	return READ_ONCE(sched.sigchanges) != READ_ONCE(sched.sigseen);
+}
+
+/* gp's mask is this one now, and the kernel's on mp is about to be. */
+void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask)
+{
+	uint64_t was = gp->sigmask;
+
+	gp->maskcall = false;
+	mp->sigmask = mask;
+	/* seq_cst: pairs with gsigsend, see signal.c */
+	__atomic_store_n(&gp->sigmask, mask, __ATOMIC_SEQ_CST);
+	if (mask != was && counted(gp)) {
+		uint64_t opened = sigblockedbyall(was & ~mask);
+
+		sigmaskcount(mask & ~was, 1);
+		sigmaskcount(was & ~mask, -1);
+		if (opened)
+			sigchanged();
+	}
+}
+
 /* Sleep until deadline (NEVER: for good), sysmonwake or a signal that has a handler
  * or a G that waits for it, which is passed on. On sysmon's M. */
 void sigreceive(struct m *mp, int64_t deadline)
@@ -92,6 +109,8 @@ void sigreceive(struct m *mp, int64_t deadline)
 	int64_t left = 0;
 	long ts[2], sig;
 
+	WRITE_ONCE(sched.sigseen,
+		   __atomic_load_n(&sched.sigchanges, __ATOMIC_SEQ_CST));
 	blocked = sigblockedbyall(MASK_ALL);
 	mask = (blocked | sighandled() | 1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;
 	want = (sigwant(mp, blocked) | 1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;

@@ -190,12 +190,16 @@ static int install(int sig, const struct sigact *a)
 
 static void record(int sig, const struct sigact *a)
 {
+	uint64_t was = handled;
+
 	actions[sig] = *a;
 	actions[sig].mask &= ~(BIT(SIGKILL) | BIT(SIGSTOP));
 	if (ishandler(a->handler) || entersbydefault(sig, a))
 		handled |= BIT(sig);
 	else
 		handled &= ~BIT(sig);
+	if (handled != was)
+		sigchanged();
 }
 
 static void discard(int sig);

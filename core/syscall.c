@@ -40,7 +40,13 @@ void entersyscallblock(void)
 	releasem(mp);
 }
 
-bool entersyscallwait(void)
+bool entersyscallsleep(int64_t until)
+{
+	return !netpollwaiting() && timersearliest() >= until &&
+	       entersyscallwait(until);
+}
+
+bool entersyscallwait(int64_t until)
 {
 	struct m *mp;
 	struct p *pp;
@@ -52,7 +58,7 @@ bool entersyscallwait(void)
 	pp = mp->p;
 	if (pp && alone(pp) &&
 	    READ_ONCE(sched.ninplace) < READ_ONCE(sched.gomaxprocs)) {
-		in = pidlewait(mp);
+		in = pidlewait(mp, until);
 		if (in)
 			xadd(&sched.ninplace, 1);
 	}

@@ -558,13 +558,23 @@ void sysmonwake(void)
  * wait again; to wake sysmon on another CPU each time costs more than what they do. So a
  * timer of the kernel's wakes it in SOON, unless all Ps are idle before. If that is so
  * time and again, let it: it looks on for a while. What else would be woken for a
- * wrong guess need not be, either: sysmon mends it (sysmonsoon). */
+ * wrong guess need not be, either: sysmon mends it (sysmonsoon).
+ *
+ * To set the timer and to stop it again is still half of what such a program costs.
+ * While one G runs that nothing else waits for (SYSMON_LAZY) nobody needs sysmon before
+ * the next deadline: the timer is set a little past that, and stays set when all are
+ * idle again, since the next to wake up puts it off. Whoever makes a G runnable then
+ * arms it for SOON (goready, pidleget, globrunqput).
+ */
 #define SOON (100 * US)
 #define OFTEN MS
+#define LATE MS /* past the next deadline: mostly somebody has served it by then */
+#define LAZYMAX (10000 * MS)
 
-static bool settimer(int64_t when)
+static bool settimer(int64_t delay)
 {
-	int64_t spec[4] = { 0, 0, 0, when }; /* interval, value */
+	/* interval, value */
+	int64_t spec[4] = { 0, 0, delay / (1000 * MS), delay % (1000 * MS) };
 
 	return sched.sysmontimer &&
 	       RAW(__NR_timer_settime, sched.sysmontimer - 1, 0, spec, NULL) ==
@@ -576,6 +586,7 @@ void sysmonarm(void)
 {
 	int64_t now = nanotime();
 
+	sched.armedfor = 0;
 	if (!settimer(SOON)) {
 		WRITE_ONCE(sched.sysmonwait, SYSMON_SURE);
 		sysmonwake();
@@ -586,16 +597,53 @@ void sysmonarm(void)
 	sched.armedat = now;
 }
 
+/* All Ps are idle: nobody but sysmon takes the signals of the process. */
 void sysmondisarm(void)
 {
-	settimer(0);
+	if (sched.sysmonwait == SYSMON_SURE)
+		return;
+	if (sigstale()) {
+		WRITE_ONCE(sched.sysmonwait, SYSMON_SURE);
+		sysmonwake();
+		return;
+	}
+	if (sched.sysmonwait == SYSMON_ARMED)
+		settimer(0);
 	WRITE_ONCE(sched.sysmonwait, SYSMON_ASLEEP);
 }
 
-/* sysmon looks in less than SOON, and wakes whom it takes. A hint. */
-bool sysmonsoon(void)
+/* The slow path of sysmonlook. */
+void sysmonlookslow(void)
 {
-	return READ_ONCE(sched.sysmonwait) >= SYSMON_ARMED;
+	int64_t now = nanotime(), when;
+
+	lock(&sched.lock);
+	if (sched.sysmonwait != SYSMON_LAZY)
+		goto out;
+	when = timersearliest();
+	if (anywork() || netpollwaiting() || when <= now ||
+	    sched.npidle + 1 != sched.gomaxprocs) {
+		sysmonarm();
+		goto out;
+	}
+	when = when < now + LAZYMAX ? when + LATE : now + LAZYMAX;
+	if (sched.armedfor > now && sched.armedfor <= when)
+		goto out;
+	if (settimer(when - now))
+		sched.armedfor = when;
+	else
+		sysmonarm();
+out:
+	unlock(&sched.lock);
+}
+
+/* A G has become runnable, or a deadline is to be met by others. Any thread. */
+void sysmonneeded(void)
+{
+	lock(&sched.lock);
+	if (sched.sysmonwait == SYSMON_LAZY)
+		sysmonarm();
+	unlock(&sched.lock);
 }
 
 static void maketimer(void)

@@ -24,7 +24,7 @@
 		bool place_ = false;                                           \
 		int r_ = -1, e_ = errno;                                       \
                                                                                \
-		if (!(can) || (place_ = entersyscallwait()) ||                 \
+		if (!(can) || (place_ = entersyscallwait(deadline)) ||                 \
 		    ((r_ = park) < 0 && errno == ENOSYS)) {                    \
 			bool outer_ = self.incall;                             \
                                                                                \

@@ -1,5 +1,7 @@
-/* time.c - sleeping parks the G until a timer of core's wakes it. */
+/* time.c - sleeping parks the G until a timer of core's wakes it; or sleeps in the kernel
+ * where that keeps nobody waiting. */
 #include "shim/shim.h"
+#include <sys/syscall.h>
 
 static int64_t now(void)
 {
@@ -7,6 +9,27 @@ static int64_t now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000000000l + ts.tv_nsec;
+}
+
+/* In place, after entersyscallsleep; as sleepuntil. */
+static int sleephere(int64_t deadline)
+{
+	uint32_t handled = gsighandled();
+	bool outer = self.incall;
+	struct timespec until = { deadline / 1000000000,
+				  deadline % 1000000000 };
+	int r;
+
+	self.incall = true;
+	do {
+		r = (int)CANCELCALL(SYS_clock_nanosleep, CLOCK_MONOTONIC,
+				    TIMER_ABSTIME, &until, NULL, 0, 0);
+	} while (r == -EINTR && gsighandled() == handled && !cancelpending());
+	leavesyscallwait();
+	callend(&outer);
+	if (r == -EINTR)
+		cancelpoint();
+	return r;
 }
 
 /* Sleep until deadline. 0, or -EINTR if a handler ran. */
@@ -19,6 +42,8 @@ static int sleepuntil(int64_t deadline)
 			      .deadline = deadline };
 
 	cancelpoint();
+	if (deadline > now() && entersyscallsleep(deadline))
+		return sleephere(deadline);
 	for (;;) {
 		int r = semawait(&w);
 

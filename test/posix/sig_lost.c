@@ -1,7 +1,8 @@
 /*
  * sig_lost - no signal for the process is lost: not one that comes in the
- * middle of what else the only thread that lets it in is doing, and not one
- * that was meant for a thread which exits before it runs the handler.
+ * middle of what else the only thread that lets it in is doing, not one that
+ * was meant for a thread which exits before it runs the handler, and not one
+ * for a thread that has let it in while all others slept.
  *
  * sig_lost [milliseconds]
  */
@@ -68,6 +69,45 @@ static void *sends_one(void *arg)
 	return arg;
 }
 
+/* Long enough for everything in the process to lie still. */
+#define STILL_US 100000
+
+static sem_t go;
+
+static void *wakes_and_lets_in(void *arg)
+{
+	usleep(STILL_US);
+	OK(pthread_sigmask(SIG_UNBLOCK, &both, NULL));
+	while (sem_wait(&go))
+		CHECK_EQ(errno, EINTR);
+	return arg;
+}
+
+/* From a child that does not exit before: that would be another signal. */
+static void while_asleep(void)
+{
+	pthread_t t;
+	pid_t child;
+	int end[2];
+	char c;
+
+	CHECK(pipe(end) == 0);
+	child = fork();
+	CHECK(child >= 0);
+	if (child == 0) {
+		usleep(3 * STILL_US);
+		_exit(kill(getppid(), SIGUSR1) != 0 || read(end[0], &c, 1) != 1);
+	}
+	t = start(wakes_and_lets_in, NULL);
+	while (sem_wait(&handled[0]))
+		CHECK_EQ(errno, EINTR);
+	CHECK(sem_post(&go) == 0);
+	join(t);
+	CHECK(write(end[1], "x", 1) == 1);
+	reap(child, 0);
+	CHECK(close(end[0]) == 0 && close(end[1]) == 0);
+}
+
 int main(int argc, char **argv)
 {
 	int ms = argc > 1 ? atoi(argv[1]) : 1500, i, taken = 0;
@@ -101,6 +141,11 @@ int main(int argc, char **argv)
 	STORE(stop, 2);
 	join(in);
 	CHECK_EQ(ran, sent[0] + sent[1]);
+
+	section("let in while all sleep");
+	CHECK(sem_init(&go, 0, 0) == 0);
+	for (i = 0; i < 3; i++)
+		while_asleep();
 
 	section("to one that exits");
 	ran = 0;

@@ -57,6 +57,7 @@
 	X(fork_churn, "60", 90)                                                \
 	X(fork_exec, NULL, 30)                                                 \
 	X(futex, NULL, 30)                                                     \
+	X(first_awake, NULL, 30)                                               \
 	X(getattr_np, NULL, 30)                                                \
 	X(getcpu, "200", 30)                                                   \
 	X(io_blocks_data, NULL, 60)                                            \
