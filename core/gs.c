@@ -195,7 +195,7 @@ struct g *gfget(uintptr_t stack, size_t stacksize, size_t guard)
 		return NULL;
 	gp = poolget(classof(size));
 	if (gp) {
-		stackguard(gp, guard);
+		stackguard(gp, size, guard);
 		corehooks.identity_reset(gp->sched.fs);
 	} else {
 		gp = galloc();
@@ -225,7 +225,7 @@ void gfput(struct g *gp)
 		return; /* main's stack is the process's */
 	if (gp->userstack) {
 		gp->userstack = 0;
-		gp->stacklo = gp->slot + gp->guard;
+		gp->stacklo = gp->guardlo + gp->guard;
 		gp->stackhi = gp->slot + (1ul << (CLASS0 + gp->class));
 	}
 	mp = acquirem();

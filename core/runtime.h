@@ -127,7 +127,8 @@ struct g {
 	uintptr_t slot;		/* its memory: [slot, slot + size of class) */
 	uintptr_t idlo;		/* lowest byte of the identity in the slot */
 	uintptr_t stacklo, stackhi;
-	size_t guard;		/* bytes of guard at slot */
+	uintptr_t guardlo;	/* the guard, below stacklo, */
+	size_t guard;		/* and its bytes */
 	uintptr_t userstack;	/* the caller's own stack, or 0 */
 
 	/* signals: by siglock, but where said (signal.c) */
@@ -481,7 +482,7 @@ struct m *semapark(struct m *mp, const struct semawait *w, int *res);
 /* ---- stack.c ------------------------------------------------------------------------ */
 bool stackalloc(struct g *gp, size_t size, size_t guard);
 void stackfree(struct g *gp);
-void stackguard(struct g *gp, size_t guard);
+void stackguard(struct g *gp, size_t size, size_t guard);
 void *persistentalloc(size_t size);
 void stackcheck(struct g *gp);
 void stackfork(void);

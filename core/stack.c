@@ -6,6 +6,8 @@
  *      A region starts 16 pages past a 2 MiB boundary, so that
  *      the top of a slot (always used) and the guard of the next share a
  *      page-table page: 4 KiB less a parked G at 8 MiB stacks.
+ *      The guard is below the stack that was asked for, so that it is no larger than
+ *      natively; what the slot has below the guard is never touched.
  * Guards: MADV_GUARD_INSTALL (Linux 6.13) splits no mapping. Elsewhere mprotect
  *      does, and every guard costs two of vm.max_map_count; when half of those are
  *      used, further stacks have no guard, which is said once, and a canary word
@@ -77,15 +79,22 @@ static void noguards(void)
 	      "from here on have none, overflows are found by a canary\n");
 }
 
-/* Make the first `size` bytes of gp's slot fault, or mark gp as unguarded. Holds
- * stacklock. */
-static void installguard(struct g *gp, size_t size)
+/* Where the guard of a stack of `size` bytes, guard included, begins in gp's slot. */
+static uintptr_t guardof(const struct g *gp, size_t size)
 {
+	return gp->slot + ((slotsize(gp->class) - size) & -PAGE);
+}
+
+/* Make the `size` bytes from lo on fault, or mark gp as unguarded. Holds stacklock. */
+static void installguard(struct g *gp, uintptr_t lo, size_t size)
+{
+	gp->guardlo = lo;
+	gp->guard = size;
+	gp->stacklo = lo + size;
 	gp->flags &= ~GF_UNGUARDED;
 	gp->madvguard = false;
 	if (guardkind == GUARD_MADVISE) {
-		if (RAW(__NR_madvise, gp->slot, size, MADV_GUARD_INSTALL_) ==
-		    0) {
+		if (RAW(__NR_madvise, lo, size, MADV_GUARD_INSTALL_) == 0) {
 			gp->madvguard = true;
 			return;
 		}
@@ -94,7 +103,7 @@ static void installguard(struct g *gp, size_t size)
 	}
 	if (guardkind == GUARD_MPROTECT) {
 		if (nprotected < maxprotected &&
-		    RAW(__NR_mprotect, gp->slot, size, 0) == 0) {
+		    RAW(__NR_mprotect, lo, size, 0) == 0) {
 			nprotected++;
 			return;
 		}
@@ -107,9 +116,10 @@ static void installguard(struct g *gp, size_t size)
 static void removeguard(struct g *gp)
 {
 	if (gp->madvguard) {
-		RAW(__NR_madvise, gp->slot, gp->guard, MADV_GUARD_REMOVE_);
+		RAW(__NR_madvise, gp->guardlo, gp->guard,
+		    MADV_GUARD_REMOVE_);
 	} else if (!(gp->flags & GF_UNGUARDED)) {
-		RAW(__NR_mprotect, gp->slot, gp->guard, PROT_RW);
+		RAW(__NR_mprotect, gp->guardlo, gp->guard, PROT_RW);
 		nprotected--;
 	}
 }
@@ -147,26 +157,29 @@ bool stackalloc(struct g *gp, size_t size, size_t guard)
 	}
 	gp->slot = r->next;
 	r->next += slot;
-	installguard(gp, guard);
-	unlock(&stacklock);
 	gp->class = (int8_t)class;
-	gp->guard = guard;
-	gp->stacklo = gp->slot + guard;
+	installguard(gp, guardof(gp, size), guard);
+	unlock(&stacklock);
 	gp->stackhi = gp->slot + slot;
 	return true;
 }
 
-/* Change the guard of a recycled stack. The G is dead. */
-void stackguard(struct g *gp, size_t guard)
+/* Make a recycled stack one of that size. The G is dead. */
+void stackguard(struct g *gp, size_t size, size_t guard)
 {
-	if (guard == gp->guard)
+	uintptr_t lo = guardof(gp, size);
+
+	if (lo == gp->guardlo && guard == gp->guard)
 		return;
 	lock(&stacklock);
 	removeguard(gp);
-	installguard(gp, guard);
+	if (lo > gp->guardlo) /* what was stack before is not any more */
+		RAW(__NR_madvise, gp->guardlo, lo - gp->guardlo,
+		    MADV_DONTNEED_);
+	installguard(gp, lo, guard);
 	unlock(&stacklock);
-	gp->guard = guard;
-	gp->stacklo = gp->slot + guard;
+	if (gp->flags & GF_UNGUARDED)
+		*(volatile uint64_t *)gp->stacklo = CANARY;
 }
 
 /* Give the pages of a dead G's stack back, all but the identity's. */

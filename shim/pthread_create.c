@@ -215,11 +215,18 @@ static void readattr(const pthread_attr_t *attr, struct want *w)
 				 CPU_COUNT(&w->affinity) > 0;
 }
 
-/* Bytes of stack to ask core for: small stacks get their guard and the thread's
- * record on top, so that they are as deep as they are natively. */
+#define SMALL (256 << 10)
+#define FEW (64 << 10)
+#define OURS 4096 /* what our frames may need more than libc's */
+
+/* Bytes of stack to ask core for, guard included. It is on top, as natively, where that
+ * does not cost a slot of twice the size: large ones are mostly powers of two. */
 static size_t slotsize(const struct want *w)
 {
-	return w->size >= (256 << 10) ? w->size : w->size + w->guard;
+	if (w->size < SMALL)
+		return w->size + w->guard + OURS;
+	return w->size & (w->size - 1) || w->guard > FEW ? w->size + w->guard :
+							   w->size;
 }
 
 static void setmain(void)

@@ -127,6 +127,7 @@
 	X(spin, NULL, 30)                                                      \
 	X(spinner, "1", 90)                                                    \
 	X(stack_giveback, NULL, 30)                                            \
+	X(stack_min, NULL, 60)                                                 \
 	X(std_thread, NULL, 30)                                                \
 	X(stdio, NULL, 30)                                                     \
 	X(stdio_pipe, NULL, 30)                                                \

@@ -39,7 +39,7 @@ static size_t slotof(struct g *gp)
 /* All of a fresh stack reads 0 and can be written, its guard cannot be read. */
 static bool sound(struct g *gp)
 {
-	for (uintptr_t a = gp->slot; a < gp->stacklo; a += PAGE)
+	for (uintptr_t a = gp->guardlo; a < gp->stacklo; a += PAGE)
 		if (readable(a) || readable(a + PAGE - 1))
 			return false;
 	for (uintptr_t a = gp->stacklo; a < gp->stackhi; a += PAGE) {
@@ -59,7 +59,9 @@ static void check(struct g *gp, size_t size, size_t guard)
 	cr_assert_geq(slot, size);
 	cr_assert(gp->class == 0 || slot / 2 < size, "class %d for %lu",
 		  gp->class, size);
-	cr_assert_eq(gp->stacklo, gp->slot + guard);
+	/* no larger than was asked for */
+	cr_assert_eq(gp->guardlo, gp->slot + ((slot - size) & -PAGE));
+	cr_assert_eq(gp->stacklo, gp->guardlo + guard);
 	cr_assert_eq(gp->stackhi, gp->slot + slot);
 	cr_assert_eq(gp->guard, guard);
 	/* a slot's guard and the top of the slot below it: one page table */
@@ -230,7 +232,7 @@ static int guardchanges(void *arg)
 	if (!stackalloc(&gs[1], 256 * KiB, PAGE))
 		return 2;
 	for (size_t i = 0; i < COUNT(guards); i++) {
-		stackguard(gp, guards[i]);
+		stackguard(gp, 256 * KiB, guards[i]);
 		if (!guardis(gp, guards[i]))
 			return 10 + (int)i;
 	}
@@ -374,7 +376,7 @@ static int toomany(void *arg)
 	if (vmas() > 65530 / 2 + 1000)
 		return 7;
 	/* a change of guard leaves an unguarded stack whole */
-	stackguard(&gs[n - 1], 16 * KiB);
+	stackguard(&gs[n - 1], 64 * KiB, 16 * KiB);
 	if (gs[n - 1].stacklo != gs[n - 1].slot + 16 * KiB ||
 	    !readable(gs[n - 1].slot))
 		return 8;
