@@ -213,6 +213,9 @@ bool sematakemask(struct semaq *q, uint32_t mask, int res);
  * number of that thread. */
 int gowire(void);
 void gounwire(void);
+/* The caller's real-time priority, 0 for none: of those that wait, higher ones are woken
+ * first. */
+void gpriority(int priority);
 
 /* Every G becomes a kernel thread of its own, for good: the caller now, the others as
  * soon as they run next. */

@@ -758,6 +758,7 @@ void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
 	gp->sigmask = sigmask;
 	gp->score = 0;
 	gp->interrupted = 0;
+	gp->prio = 0;
 	gp->alt.size = 0;
 	gp->native = false;
 	gp->nunseen = 0;

@@ -120,6 +120,7 @@ struct g {
 
 	/* constant from gfget to gfput */
 	uint32_t id;
+	uint8_t prio;		/* real-time, 0: none; owner */
 	void (*startfn)(void);
 	int8_t class;		/* stack size class; -1: the main G's, foreign */
 	bool madvguard;		/* the guard was made by MADV_GUARD_INSTALL */

@@ -10,6 +10,8 @@
  *      is one waker a wait;
  *      4. a waker never looks at the object, which may be gone once its releasing
  *      operation is done; pick functions run before that operation.
+ *      5. the waiters of an address are sorted by real-time priority, then by age, as
+ *      the kernel has it for futexes.
  * Locks: the bucket's; two (semarequeue) in address order. Timers inside.
  * See: "Enqueued but not saved" in proc.c for what may run between unlock and
  *      park.
@@ -53,13 +55,35 @@ static struct g **findaddr(struct bucket *b, uintptr_t addr)
 	return link;
 }
 
+/* gp has a priority: before the first waiter of *link's address that has a lower one. */
+static void enqueuebefore(struct g **link, struct g *gp)
+{
+	struct g *first = *link, *prev = NULL, *p = first;
+
+	for (; p && p->prio >= gp->prio; p = p->waitlink)
+		prev = p;
+	gp->waitlink = p;
+	if (prev) {
+		prev->waitlink = gp;
+		if (!p)
+			first->waittail = gp;
+		return;
+	}
+	gp->waittail = first->waittail;
+	gp->semnext = first->semnext;
+	first->semnext = NULL;
+	*link = gp;
+}
+
 static void enqueue(struct bucket *b, struct g *gp, uintptr_t addr)
 {
-	struct g *first = *findaddr(b, addr);
+	struct g **link = findaddr(b, addr), *first = *link;
 
 	WRITE_ONCE(gp->waitaddr, addr);
 	gp->waitlink = NULL;
-	if (first) {
+	if (first && unlikely(gp->prio)) {
+		enqueuebefore(link, gp);
+	} else if (first) {
 		first->waittail->waitlink = gp;
 		first->waittail = gp;
 	} else {
@@ -147,6 +171,11 @@ bool ginterrupted(struct m *mp, struct g *gp, int why)
 		return false;
 	goready(mp, gp);
 	return true;
+}
+
+void gpriority(int priority)
+{
+	getg()->prio = (uint8_t)priority;
 }
 
 void gcancelwait(struct g *gp)

@@ -93,6 +93,37 @@ static void threadgone(struct g *gp)
 	}
 }
 
+/* A thread of a higher real-time priority than its creator's runs first, as far as it
+ * will: so the creator waits until the kernel knows of that priority. */
+static bool runsfirst(const struct thread *t)
+{
+	return (t->policy == SCHED_FIFO || t->policy == SCHED_RR) &&
+	       t->priority > self.priority;
+}
+
+static bool notbegun(void *begun)
+{
+	return !__atomic_load_n((uint32_t *)begun, __ATOMIC_ACQUIRE);
+}
+
+static void waitbegun(uint32_t *begun)
+{
+	struct semawait w = { .addr = (uintptr_t)begun,
+			      .reason = WAIT_ONCE,
+			      .deadline = NEVER,
+			      .check = notbegun,
+			      .arg = begun };
+
+	while (notbegun(begun))
+		semawait(&w);
+}
+
+static void tellbegun(uint32_t *begun)
+{
+	__atomic_store_n(begun, 1, __ATOMIC_RELEASE); /* it may be gone from here on */
+	semawake((uintptr_t)begun, 1, 0);
+}
+
 /* The first function of a G, below the start routine. pthread_exit and cancellation
  * unwind to the buffer registered here. */
 static void threadmain(void)
@@ -105,6 +136,8 @@ static void threadmain(void)
 		__pthread_register_cancel(&u.buf);
 		t->ret = PTHREAD_CANCELED; /* unless somebody says otherwise */
 		schedapply();
+		if (unlikely(t->begun))
+			tellbegun(t->begun);
 		t->ret = t->fn(t->arg);
 	}
 	exitthread();
@@ -240,9 +273,11 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 {
 	struct want w = { .size = (size_t)options.stack,
 			  .guard = defaultguard() };
+	uint32_t begun = 0;
 	struct thread *t;
 	uint64_t mask;
 	struct g *gp;
+	bool first;
 
 	if (attr)
 		readattr(attr, &w);
@@ -275,7 +310,11 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 	__atomic_add_fetch(&threadcount, 1, __ATOMIC_RELAXED);
 	/* before it can run: POSIX lets it be used by the new thread */
 	*out = (pthread_t)gtp(gp);
+	first = runsfirst(t);
+	t->begun = first ? &begun : NULL;
 	newproc(gp, threadmain, mask);
+	if (unlikely(first))
+		waitbegun(&begun);
 	return 0;
 }
 

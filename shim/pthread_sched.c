@@ -184,6 +184,7 @@ void schedrelease(void)
 		REAL(syscall)(SYS_setpriority, PRIO_PROCESS, 0,
 			      REAL(getpriority)(PRIO_PROCESS, gsysmontid()));
 	self.schedwired = false;
+	gpriority(0);
 	gounwire();
 }
 
@@ -198,6 +199,7 @@ static int wireself(void)
 		self.schedwired = true;
 		gowire();
 	}
+	gpriority(rt(&self) ? self.priority : 0);
 	return apply();
 }
 

@@ -56,6 +56,7 @@ struct thread {
 	uint32_t interrupt;	/* its wait in the kernel shall end: it is cancelled */
 	bool waits;		/* in such a wait */
 	bool incall;		/* in a call that is declared: see callbegin */
+	uint32_t *begun;	/* its creator waits until it has its priority */
 	struct listener *turn;	/* that it takes, or waits for: connect.c */
 	bool hasturn;
 	cpu_set_t affinity;

@@ -101,6 +101,7 @@
 	X(owner_migrate, NULL, 30)                                             \
 	X(pipe_full, "300", 60)                                                \
 	X(preempt_storm, "200", 60)                                            \
+	X(rt_order, NULL, 30)                                                  \
 	X(rust_std, NULL, 30)                                                  \
 	X(rwlock, NULL, 30)                                                    \
 	X(self_equal, NULL, 30)                                                \
