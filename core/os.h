@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #define PAGE 4096ul
+#define O_RDONLY_CLOEXEC 02000000
 
 /* Sleep while *addr == val, until deadline (monotonic ns, INT64_MAX: none). */
 int futexsleep(uint32_t *addr, uint32_t val, int64_t deadline);

@@ -560,6 +560,8 @@ uint64_t sigwant(struct m *mp, uint64_t blocked);
 void sigdispatch(struct m *mp, int sig, void *info);
 #define POKE (-77)		/* si_code of a signal that core sends to an M */
 int sigpoke(struct m *mp, int sig);
+void attendagain(void);
+void sigadopt(struct m *mp, struct g *gp);
 void sigreceived(void);
 void sigsettle(uint64_t set);
 void sigtake(struct g *gp);

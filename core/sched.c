@@ -296,6 +296,7 @@ int schedinit(void)
 	gp->foreign = false;
 	m0.curg = gp;
 	sched.maing = gp;
+	sigadopt(&m0, gp);
 	lock(&sched.lock);
 	acquirep(&m0, pidleget());
 	sched.wantspare = 1;

@@ -473,21 +473,67 @@ static bool ispoke(struct m *mp, int sig, siginfo_t *info)
 	return false;
 }
 
-/* What is pending for this kernel thread becomes gp's. */
-static void fromkernel(struct g *gp, uint64_t set, bool shared)
+/* One of what is pending for this kernel thread becomes gp's, its own before what is the
+ * process's. False: there is none. */
+static bool onefromkernel(struct g *gp, uint64_t set, bool shared)
 {
 	static const long zero[2];
 	siginfo_t info;
-	int sig;
+	int sig = (int)RAW(__NR_rt_sigtimedwait, &set, &info, zero, 8);
 
-	while ((sig = (int)RAW(__NR_rt_sigtimedwait, &set, &info, zero, 8)) >
-	       0) {
-		if (ispoke(gp->sched.m, sig, &info))
-			continue; /* gp still has that one */
+	if (sig > 0 && !ispoke(gp->sched.m, sig, &info)) { /* gp has that one */
 		lock(&siglock);
 		queue(gp, sig, &info, shared);
 		unlock(&siglock);
 	}
+	return sig > 0;
+}
+
+static void fromkernel(struct g *gp, uint64_t set, bool shared)
+{
+	while (onefromkernel(gp, set, shared))
+		;
+}
+
+/* What waits for this kernel thread alone; only /proc tells it from the process's. 0 also
+ * where there is no /proc: it stays there. */
+static uint64_t ownpending(void)
+{
+	static const char field[] = "\nSigPnd:\t";
+	char text[4096], *s = text;
+	uint64_t set = 0;
+	int fd = (int)RAW(__NR_openat, -100, "/proc/thread-self/status",
+			  O_RDONLY_CLOEXEC);
+	long n = 0;
+
+	if (fd >= 0) {
+		n = RAW(__NR_read, fd, text, sizeof(text) - 1);
+		RAW(__NR_close, fd);
+	}
+	text[n > 0 ? n : 0] = 0;
+	for (size_t k = 0; *s && k < sizeof(field) - 1; s++)
+		k = *s == field[k] ? k + 1 : *s == field[0];
+	for (; *s && *s != '\n'; s++)
+		set = set << 4 | (uint64_t)(*s <= '9' ? *s - '0' : *s - 'a' + 10);
+	return set;
+}
+
+/* gp is main's from now on, and may leave this kernel thread: what it has raised, and
+ * blocks, goes along. One of each is taken before the next look: more of the same may be
+ * the process's. */
+void sigadopt(struct m *mp, struct g *gp)
+{
+	bool got = gp->sigmask != 0;
+
+	mp->locks++;
+	while (got) {
+		uint64_t set = ownpending() & gp->sigmask;
+
+		got = set != 0;
+		for (; set && got; set &= set - 1)
+			got = onefromkernel(gp, set & -set, false);
+	}
+	mp->locks--;
 }
 
 /* gp has not asked to leave its M: what a system call of its has raised and it blocks

@@ -34,7 +34,6 @@
 #define MEMBARRIER_PRIVATE_EXPEDITED 8
 #define MINDELAY 20u
 #define MAXDELAY 10000u
-#define O_RDONLY_CLOEXEC 02000000
 #define CLOSE_RANGE_UNSHARE_ 2
 
 /* ---- files --------------------------------------------------------------------------- */
