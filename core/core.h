@@ -33,6 +33,14 @@ enum waitreason {
 	WAIT_NREASONS
 };
 
+/* Where a G is when corehooks.attention is called. */
+enum attention {
+	ATTEND_PARKED,	/* in a signal handler, in the middle of a wait: only the kernel
+			 * thread under it may be changed. It is called again after that */
+	ATTEND_BUSY,	/* in this library's code, or the loader's: it may park */
+	ATTEND_FREE,	/* in the program's, or libc's: it may also be unwound */
+};
+
 /* What core needs from above and cannot have itself: libc's threads, clock and
  * thread identities. Filled before schedinit; unit tests fill what they use. */
 struct corehooks {
@@ -50,8 +58,8 @@ struct corehooks {
 	/* gp has left its stack for good: tell who joins it, or gfput it. Runs in
 	 * the next context with the M locked: must neither block nor allocate. */
 	void (*goexit0)(struct g *gp);
-	/* On the G of a gattention, at a point where it may park. */
-	void (*attention)(void);
+	/* On the G of a gattention. True: call it once more, when it is free. */
+	bool (*attention)(enum attention where);
 	/* The calling kernel thread, which core did not make, has got a G: see
 	 * that dropm is called when it ends. May be NULL. */
 	void (*foreign)(void);

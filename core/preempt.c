@@ -54,7 +54,8 @@ void gpreemptrefuse(uintptr_t lo, uintptr_t hi, bool always)
 		ranges[nranges++] = (struct range){ lo, hi, always };
 }
 
-static bool refused(uintptr_t pc, bool libctoo)
+/* pc is in code of this library's or the loader's, or in libc's and that does not do. */
+bool preemptrefused(uintptr_t pc, bool libctoo)
 {
 	for (int i = 0; i < nranges; i++)
 		if (pc >= ranges[i].lo && pc < ranges[i].hi)
@@ -167,6 +168,8 @@ static void gopreempt(void *uc)
 	mp->sigmask = gp->maskcall ? MASK_UNKNOWN : gp->sigmask;
 	fullfence(); /* pairs with gsigsend, which may have found no M to poke */
 	sigraise(mp, gp);
+	if (unlikely(READ_ONCE(gp->flags) & GF_ATTENTION))
+		sigpoke(mp, SIGPREEMPT); /* where it was interrupted */
 }
 
 /* No M is left and none can be made: a native G gives up its own for a while. */
@@ -194,7 +197,7 @@ void preempt(struct m *mp, struct ucontext *uc)
 		    READ_ONCE(mp->pstate) != PS_TAKEN || !infutex(uc) :
 		    READ_ONCE(mp->pstate) != PS_HELD || !mp->p ||
 			    !READ_ONCE(mp->p->preempt) ||
-			    refused(sc->rip, why == PREEMPT_LIBC))
+			    preemptrefused(sc->rip, why == PREEMPT_LIBC))
 		why = PREEMPT_NONE;
 	/* asked while it computed, it may be in a call by now */
 	sigrestartcall(uc);

@@ -313,6 +313,7 @@ struct schedt {
 	uint32_t recvgen, recvack;
 	uint32_t sigchanges, sigseen; /* see sigstale */
 	struct g *sigwaiters;	/* by siglock, linked by sigwaitnext */
+	uint32_t attending;	/* some G has GF_ATTENTION for sysmon to see to */
 };
 
 extern struct schedt sched __attribute__((visibility("hidden")));
@@ -575,6 +576,7 @@ enum preemptwhy { PREEMPT_NONE, PREEMPT_SLICE, PREEMPT_LIBC, PREEMPT_FREE };
 void preempt(struct m *mp, struct ucontext *uc);
 void preemptinit(void);
 void preemptfork(void);
+bool preemptrefused(uintptr_t pc, bool libctoo);
 void sideput(struct g *gp);
 struct ucontext *frameuc(void *frame);
 void *framecopy(uintptr_t top, uintptr_t low, const struct ucontext *uc,

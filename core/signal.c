@@ -815,10 +815,24 @@ static void sigleave(void *arg)
 	sigraise(mp, gp);
 }
 
-static void attend(void)
+/* One that is to be called once more sysmon sees to (attendagain). */
+static void attend(enum attention where)
 {
 	__atomic_fetch_and(&curg()->flags, ~GF_ATTENTION, __ATOMIC_SEQ_CST);
-	corehooks.attention();
+	if (!corehooks.attention(where))
+		return;
+	__atomic_fetch_or(&curg()->flags, GF_ATTENTION, __ATOMIC_SEQ_CST);
+	if (!xchg(&sched.attending, 1)) /* after the flag */
+		sysmonwake();
+}
+
+/* The handler that interruptto begins. */
+static void attendhere(int sig, siginfo_t *info, struct ucontext *uc)
+{
+	(void)sig;
+	(void)info;
+	attend(preemptrefused(uc->uc_mcontext.rip, true) ? ATTEND_BUSY :
+							    ATTEND_FREE);
 }
 
 /* Signals were put off, or have come for the G that runs now. They are raised here;
@@ -846,7 +860,7 @@ cold void sigreleaseas(uint64_t kernels)
 	RAW(__NR_rt_sigprocmask, SETMASK, &mask, NULL, 8);
 	setflag(gp);
 	if (READ_ONCE(gp->flags) & GF_ATTENTION)
-		attend();
+		attend(ATTEND_BUSY);
 }
 
 /* releasem */
@@ -858,14 +872,36 @@ cold void sigrelease(void)
 		sigreleaseas(gp->sigmask);
 }
 
-/* Run attend() on gp, which computes. */
+/* Run attend() on gp, which computes or is in a call. */
 static void interruptto(struct m *mp, struct g *gp, struct ucontext *uc)
 {
-	static const struct sigact a = { .handler = (void *)attend,
+	static const struct sigact a = { .handler = (void *)attendhere,
 					 .flags = SA_NODEFER };
 
 	sigrestartcall(uc);
 	enter(mp, gp, &a, SIGPREEMPT, NULL, uc);
+}
+
+/* Those that wait for attend() where they were not free: poke them until they are. sysmon. */
+void attendagain(void)
+{
+	bool left = false;
+
+	if (!READ_ONCE(sched.attending))
+		return;
+	xchg(&sched.attending, 0); /* before the look: pairs with attend */
+	for (struct m *mp = load_acquire(&sched.allm); mp;
+	     mp = load_acquire(&mp->alllink)) {
+		struct g *gp = READ_ONCE(mp->curg);
+
+		if (!gp || !(READ_ONCE(gp->flags) & GF_ATTENTION) ||
+		    goncpu(gp) != mp || READ_ONCE(mp->parked))
+			continue; /* one that does not run will find it itself */
+		left = true;
+		sigpoke(mp, SIGPREEMPT);
+	}
+	if (left)
+		WRITE_ONCE(sched.attending, 1);
 }
 
 void gattention(struct g *gp)
@@ -882,6 +918,8 @@ void gattention(struct g *gp)
 		to = goncpu(gp);
 		if (i % 16 == 0 && to)
 			sigpoke(to, SIGPREEMPT);
+		if (to && READ_ONCE(to->parked))
+			return; /* it has the poke; the rest when it goes on */
 		usleep_raw(50);
 	}
 }
@@ -945,6 +983,12 @@ static void whileparked(struct m *mp, int sig, const siginfo_t *info)
 {
 	struct g *gp = mp->curg;
 
+	if (!info && !sigready(gp)) {
+		if (READ_ONCE(gp->flags) & GF_ATTENTION)
+			corehooks.attention(ATTEND_PARKED);
+		mp->sigwork = 1; /* and when the wait has ended */
+		return;
+	}
 	if (info) {
 		lock(&siglock);
 		queue(gp, sig, info, info->si_code != SI_TKILL);

@@ -750,6 +750,7 @@ void sysmon(void *arg)
 		int64_t now;
 
 		if (idle > 50 && quiet() && !gscavenge() &&
+		    !READ_ONCE(sched.attending) &&
 		    READ_ONCE(sched.npidle) == READ_ONCE(sched.gomaxprocs))
 			deepsleep(mp);
 		else
@@ -766,6 +767,7 @@ void sysmon(void *arg)
 		}
 		if (delay > MAXDELAY)
 			delay = MAXDELAY;
+		attendagain();
 		duetimers(now);
 		duefiles(now);
 		followcpus(now);

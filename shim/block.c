@@ -25,8 +25,6 @@
 	CALL_(type, name, params, args, before, how(REAL(name) args))
 #define REPEAT(type, name, params, args)                                       \
 	CALL(type, name, params, args, , BLOCKING)
-#define POINT(type, name, params, args)                                        \
-	CALL(type, name, params, args, cancelpoint(), BLOCKING)
 #define ENDS(type, name, params, args, syscall)                                \
 	CALL_(type, name, params, args, cancelpoint(),                         \
 	      (type)POINTCALL syscall)

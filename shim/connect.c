@@ -164,7 +164,7 @@ static bool halfway(int fd)
 {
 	struct pollfd p = { fd, POLLRDHUP, 0 };
 
-	return GLANCE(REAL(poll)(&p, 1, 0)) > 0 && (p.revents & POLLRDHUP);
+	return GLANCE(SYS_poll, &p, 1, 0) > 0 && (p.revents & POLLRDHUP);
 }
 
 static int tcp(struct io *io, const struct sockaddr *addr, socklen_t len)

@@ -174,37 +174,31 @@ static int opened(int r)
 	return r;
 }
 
+#define NEEDSMODE(flags)                                                       \
+	(((flags) & O_CREAT) || ((flags) & O_TMPFILE) == O_TMPFILE)
 #define MODE(flags)                                                            \
 	({                                                                     \
 		mode_t m_ = 0;                                                 \
 		va_list ap_;                                                   \
                                                                                \
 		va_start(ap_, flags);                                          \
-		if ((flags) & (O_CREAT | __O_TMPFILE))                         \
+		if (NEEDSMODE(flags))                                          \
 			m_ = va_arg(ap_, mode_t);                              \
 		va_end(ap_);                                                   \
 		m_;                                                            \
 	})
 
-#define OPENING(call)                                                          \
-	({                                                                     \
-		int r_;                                                        \
-                                                                               \
-		if (ong()) {                                                   \
-			cancelpoint();                                         \
-			r_ = opened(BLOCKING(call));                           \
-		} else {                                                       \
-			r_ = call;                                             \
-		}                                                              \
-		r_;                                                            \
-	})
+/* A system call, which cancellation ends before there is a number: libc's could lose it. */
+#define OPENING(call, ...)                                                     \
+	(ong() ? (cancelpoint(), opened((int)POINTCALL(__VA_ARGS__))) : (call))
 
 EXPORT int open(const char *path, int flags, ...)
 {
 	mode_t mode = MODE(flags);
 
 	NATIVELY(open, path, flags, mode);
-	return OPENING(REAL(open)(path, flags, mode));
+	return OPENING(REAL(open)(path, flags, mode), SYS_openat, AT_FDCWD,
+		       path, flags, mode);
 }
 
 EXPORT int open64(const char *path, int flags, ...)
@@ -212,7 +206,8 @@ EXPORT int open64(const char *path, int flags, ...)
 	mode_t mode = MODE(flags);
 
 	NATIVELY(open64, path, flags, mode);
-	return OPENING(REAL(open64)(path, flags, mode));
+	return OPENING(REAL(open64)(path, flags, mode), SYS_openat, AT_FDCWD,
+		       path, flags, mode);
 }
 ALIAS_OF(__open, open64);
 ALIAS_OF(__open64, open64);
@@ -222,28 +217,33 @@ EXPORT int openat(int dir, const char *path, int flags, ...)
 	mode_t mode = MODE(flags);
 
 	NATIVELY(openat, dir, path, flags, mode);
-	return OPENING(REAL(openat)(dir, path, flags, mode));
+	return OPENING(REAL(openat)(dir, path, flags, mode), SYS_openat, dir,
+		       path, flags, mode);
 }
 ALIAS_OF(openat64, openat);
 
 EXPORT int creat(const char *path, mode_t mode)
 {
 	NATIVELY(creat, path, mode);
-	return OPENING(REAL(creat)(path, mode));
+	return OPENING(REAL(creat)(path, mode), SYS_creat, path, mode);
 }
 ALIAS_OF(creat64, creat);
 
 EXPORT int __open_2(const char *path, int flags)
 {
 	NATIVELY(__open_2, path, flags);
-	return OPENING(REAL(__open_2)(path, flags));
+	if (NEEDSMODE(flags))
+		return REAL(__open_2)(path, flags); /* which ends the process */
+	return open(path, flags);
 }
 ALIAS_OF(__open64_2, __open_2);
 
 EXPORT int __openat_2(int dir, const char *path, int flags)
 {
 	NATIVELY(__openat_2, dir, path, flags);
-	return OPENING(REAL(__openat_2)(dir, path, flags));
+	if (NEEDSMODE(flags))
+		return REAL(__openat_2)(dir, path, flags);
+	return openat(dir, path, flags);
 }
 ALIAS_OF(__openat64_2, __openat_2);
 

@@ -222,7 +222,7 @@ bool shimstart(void)
 	corehooks.identity_new = identity_new;
 	corehooks.identity_reset = identity_reset;
 	corehooks.mstate_move = identity_mstate;
-	corehooks.attention = schedapply;
+	corehooks.attention = cancelattend;
 	corehooks.sigframe = getauxval(AT_MINSIGSTKSZ);
 	refuseranges();
 	mattrinit();

@@ -159,7 +159,7 @@ bool ioready(const struct io *io)
 	struct pollfd p = { io->fd, io->dir == NETPOLL_READ ? POLLIN : POLLOUT,
 			    0 };
 
-	if (GLANCE(REAL(poll)(&p, 1, 0)) != 0)
+	if (GLANCE(SYS_poll, &p, 1, 0) != 0)
 		return true;
 	errno = EAGAIN;
 	return false;

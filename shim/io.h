@@ -47,20 +47,8 @@ ssize_t ioend(struct io *io, ssize_t r);
 /* poll(2) says that a call of io's direction would not block; else errno is EAGAIN. */
 bool ioready(const struct io *io);
 
-/* A call that does not wait: even that is interrupted where it has nothing to tell. */
-#define GLANCE(call)                                                           \
-	({                                                                     \
-		uint32_t handled_ = gsighandled();                             \
-		int e_ = errno;                                                \
-		__typeof__(call) r_;                                           \
-                                                                               \
-		while (r_ = call, r_ < 0 && errno == EINTR &&                  \
-					  gsighandled() == handled_)           \
-			errno = e_;                                            \
-		r_;                                                            \
-	})
-
-/* A system call that does not wait, without libc's cancellation around it. */
+/* A system call that does not wait. Not libc's: that may be a cancellation point, and
+ * some are made where signals are put off. */
 #define TRY_(n, a, b, c, d, e, f, ...)                                         \
 	({                                                                     \
 		ssize_t t_ = gsyscallnow(n, (long)(a), (long)(b), (long)(c),   \
@@ -69,6 +57,18 @@ bool ioready(const struct io *io);
 		t_ >= 0 ? t_ : ret_errno((int)t_);                             \
 	})
 #define TRY(...) TRY_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+
+/* The same for one that is interrupted even so, where it has nothing to tell. */
+#define GLANCE(...)                                                            \
+	({                                                                     \
+		uint32_t handled_ = gsighandled();                             \
+		int r_, e_ = errno;                                            \
+                                                                               \
+		while (r_ = (int)TRY(__VA_ARGS__), r_ < 0 && errno == EINTR && \
+						gsighandled() == handled_)     \
+			errno = e_;                                            \
+		r_;                                                            \
+	})
 
 /* Make `try` until it does not say EAGAIN, parking in between; `plain_`, which blocks in
  * the kernel, where that is not possible. */

@@ -171,7 +171,7 @@ static bool pollnow(void *arg)
 {
 	struct pollcall *c = arg;
 
-	c->r = GLANCE(REAL(poll)(c->fds, c->n, 0));
+	c->r = GLANCE(SYS_poll, c->fds, c->n, 0);
 	return c->r != 0;
 }
 
@@ -206,7 +206,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int ms)
 		return REAL(poll)(fds, n, ms);
 	cancelpoint();
 	handled = gsighandled();
-	r = GLANCE(REAL(poll)(fds, n, 0));
+	r = GLANCE(SYS_poll, fds, n, 0);
 	if (r || ms == 0)
 		return r;
 	deadline = msdeadline(ms);
@@ -277,7 +277,7 @@ static bool selectnow(void *arg)
 		if (set[i])
 			setcopy(c->out[i], c->in[i], c->n);
 	}
-	c->r = GLANCE(REAL(select)(c->n, set[0], set[1], set[2], &zero));
+	c->r = GLANCE(SYS_select, c->n, set[0], set[1], set[2], &zero);
 	for (int i = 0; i < 3; i++)
 		if (set[i] && c->r > 0)
 			setcopy(c->set[i], c->out[i], c->n);
@@ -404,7 +404,7 @@ static bool epollnow(void *arg)
 {
 	struct epollcall *c = arg;
 
-	c->r = GLANCE(REAL(epoll_wait)(c->fd, c->ev, c->n, 0));
+	c->r = GLANCE(SYS_epoll_wait, c->fd, c->ev, c->n, 0);
 	return c->r != 0;
 }
 
@@ -418,7 +418,7 @@ static int epolls(int fd, struct epoll_event *ev, int n, int64_t deadline)
 
 	netpollbegin(fd, NETPOLL_READ, &ps);
 	for (;;) {
-		r = GLANCE(REAL(epoll_wait)(fd, ev, n, 0));
+		r = GLANCE(SYS_epoll_wait, fd, ev, n, 0);
 		if (r != 0)
 			break;
 		r = netpollwait(fd, NETPOLL_READ, &ps, deadline);
@@ -455,7 +455,7 @@ EXPORT int epoll_wait(int fd, struct epoll_event *ev, int n, int ms)
 	if (!ong())
 		return REAL(epoll_wait)(fd, ev, n, ms);
 	cancelpoint();
-	r = GLANCE(REAL(epoll_wait)(fd, ev, n, 0));
+	r = GLANCE(SYS_epoll_wait, fd, ev, n, 0);
 	if (r || ms == 0)
 		return r;
 	deadline = msdeadline(ms);

@@ -135,21 +135,26 @@ __asm__(".text\n\t"
 
 /* ---- libc's own uses of it --------------------------------------------------------- */
 
+/* It ignores two signals meanwhile, by calls that we do not see; it may be cancelled. */
+static void noticeagain(uint64_t *ignored)
+{
+	int e = errno;
+
+	gsigignore(*ignored, false);
+	errno = e;
+}
+
 EXPORT int system(const char *command)
 {
 	NATIVELY(system, command);
-	/* it ignores these two meanwhile, by a call that we do not see */
 	uint64_t set = 1ul << (SIGINT - 1) | 1ul << (SIGQUIT - 1);
-	int r, e;
 
 	if (!ong())
 		return REAL(system)(command);
+	uint64_t ignored __attribute__((cleanup(noticeagain), unused)) = set;
+
 	gsigignore(set, true);
-	r = HANDOFF(REAL(system)(command));
-	e = errno;
-	gsigignore(set, false);
-	errno = e;
-	return r;
+	return HANDOFF(REAL(system)(command));
 }
 
 EXPORT FILE *popen(const char *command, const char *mode)

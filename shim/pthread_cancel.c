@@ -1,36 +1,79 @@
-/* pthread_cancel.c - cancellation, deferred.
+/* pthread_cancel.c - cancellation: deferred, and asynchronous.
  *
  * The state stays in glibc's own word of the TCB: some ten functions of libc disable
- * cancellation in there, and its pthread_testcancel, pthread_setcancelstate and
- * pthread_setcanceltype act on it. A request sets the word and ends the wait of a G
- * that is parked at a cancellation point; libc's signal 32 is never sent.
+ * cancellation in there, or (before 2.41) make it asynchronous around their system calls,
+ * and its pthread_testcancel, pthread_setcancelstate and pthread_setcanceltype act on it.
+ * libc's signal 32 is never sent. A request sets the word, then ends what the thread is
+ * in: its wait in core; its system call in cancelcall; or, if it is asynchronous, whatever
+ * it does, by gattention, which has it act where it was interrupted. Not in this
+ * library's own code, which is left in order: there it acts where it has just given up a
+ * wait (waitinterruptible), or when it is back in the program's.
+ * Order: the word is set before the type is looked at here, and libc looks for a request
+ * after it has set the type.
  */
 #include "shim/identity.h"
 #include "shim/shim.h"
 
-#define CANCELED 8u /* CANCELED_BITMASK of nptl/descr.h, 2.34 and later */
+/* Bits of nptl/descr.h, 2.34 and later */
+#define DISABLED 1u
+#define ASYNCHRONOUS 2u
+#define CANCELED 8u
+#define EXITING 0x10u
+#define TERMINATED 0x20u
+#define ACTS (DISABLED | CANCELED | EXITING | TERMINATED)
 
 void cancelpoint(void)
 {
 	REAL(pthread_testcancel)();
 }
 
-int waitinterruptible(const struct semawait *w, struct thread **release)
+static uint32_t word(void)
 {
-	int r = semawait(w);
-
-	if (r == -ECANCELED && release && cancelpending()) {
-		*release = NULL; /* we do not come back */
-		cancelpoint();
-	}
-	return r;
+	return self.gp ? __atomic_load_n(identity_cancel(gtp(self.gp)),
+					 __ATOMIC_SEQ_CST) :
+			 0;
 }
 
 bool cancelpending(void)
 {
-	/* bit 0: disabled */
-	return self.gp &&
-	       (*identity_cancel(gtp(self.gp)) & (CANCELED | 1)) == CANCELED;
+	return (word() & ACTS) == CANCELED;
+}
+
+static bool asyncpending(void)
+{
+	return (word() & (ACTS | ASYNCHRONOUS)) == (CANCELED | ASYNCHRONOUS);
+}
+
+void cancelasync(void)
+{
+	if (asyncpending())
+		cancelpoint();
+}
+
+bool cancelattend(enum attention where)
+{
+	if (where == ATTEND_PARKED) {
+		schedapplywired();
+		return true;
+	}
+	schedapply();
+	if (!asyncpending())
+		return false;
+	if (where == ATTEND_FREE)
+		cancelpoint();
+	return true;
+}
+
+int waitinterruptible(const struct semawait *w, struct thread **release)
+{
+	int r = semawait(w);
+
+	if (r != -ECANCELED || !(release ? cancelpending() : asyncpending()))
+		return r;
+	if (release)
+		*release = NULL; /* we do not come back */
+	cancelpoint();
+	return r;
 }
 
 long cancelcall(long n, long a, long b, long c, long d, long e, long f)
@@ -70,6 +113,7 @@ EXPORT int pthread_cancel(pthread_t pt)
 {
 	NATIVELY(pthread_cancel, pt);
 	struct thread *t = threadof(pt);
+	uint32_t was;
 
 	if (!schedstarted || !t->gp)
 		return REAL(pthread_cancel)(pt);
@@ -77,14 +121,22 @@ EXPORT int pthread_cancel(pthread_t pt)
 		return ESRCH;
 	if (t->state == EXITED)
 		return 0;
-	__atomic_fetch_or(identity_cancel((uintptr_t)pt), CANCELED,
-			  __ATOMIC_SEQ_CST); /* before its wait is ended */
-	if (t == &self)
+	was = __atomic_fetch_or(identity_cancel((uintptr_t)pt), CANCELED,
+				__ATOMIC_SEQ_CST); /* before its wait is ended */
+	if (t == &self) {
+		cancelasync();
+		return 0;
+	}
+	/* it looks itself when it comes to a point, or lets cancellation in */
+	if (was & (DISABLED | EXITING | TERMINATED))
 		return 0;
 	gcancelwait(t->gp);
 	/* seq_cst: pairs with cancelcall, which says that it waits, then looks */
 	__atomic_store_n(&t->interrupt, 1, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&t->waits, __ATOMIC_SEQ_CST))
+	if ((was & ASYNCHRONOUS) ||
+	    __atomic_load_n(&t->waits, __ATOMIC_SEQ_CST))
 		gattention(t->gp);
+	if (unlikely(self.interrupt))
+		cancelasync(); /* somebody has asked us meanwhile */
 	return 0;
 }

@@ -219,27 +219,47 @@ void mutex_wireheld(void)
 		wire(i == 0);
 }
 
-static void lockbegin(bool wires)
+static bool lockbegin(const struct mutex_ *m)
 {
+	bool wires = mutex_wires(m);
+
 	if (!wires)
 		entersyscall();
 	else if (schedstarted && self.gp)
 		wire(self.wired == 0);
 	self.wired += wires;
+	return wires;
 }
 
-/* r: 0 and EOWNERDEAD mean that it has the lock. */
-static int lockend(bool wires, int r)
+static void unwired(void)
 {
-	if (!wires) {
-		exitsyscall();
-	} else if (r != 0 && r != EOWNERDEAD) {
-		self.wired--;
-		if (schedstarted && self.gp)
-			unwire();
-	}
-	return r;
+	self.wired--;
+	if (schedstarted && self.gp)
+		unwire();
 }
+
+struct locking {
+	bool wires;
+	int r; /* 0 and EOWNERDEAD mean that it has the lock; -1: not back, cancelled */
+};
+
+static void lockend(struct locking *l)
+{
+	if (!l->wires)
+		exitsyscall();
+	else if (l->r != 0 && l->r != EOWNERDEAD)
+		unwired();
+}
+
+/* A call of libc's that locks m. */
+#define LOCKING(m, call)                                                       \
+	({                                                                     \
+		struct locking l_ __attribute__((cleanup(lockend))) = {        \
+			lockbegin(m), -1                                       \
+		};                                                             \
+                                                                               \
+		l_.r = call;                                                   \
+	})
 
 static int unlocklibc(pthread_mutex_t *mutex)
 {
@@ -247,11 +267,8 @@ static int unlocklibc(pthread_mutex_t *mutex)
 	bool wires = self.wired && mutex_wires((struct mutex_ *)mutex);
 	int r = REAL(pthread_mutex_unlock)(mutex);
 
-	if (wires && r == 0) {
-		self.wired--;
-		if (schedstarted && self.gp)
-			unwire();
-	}
+	if (wires && r == 0)
+		unwired();
 	return r;
 }
 
@@ -260,14 +277,12 @@ __attribute__((noinline)) static int lockother(pthread_mutex_t *mutex)
 {
 	NATIVELY(pthread_mutex_lock, mutex);
 	struct mutex_ *m = (struct mutex_ *)mutex;
-	bool wires = mutex_wires(m);
 
 	if (mutex_plain(m)) /* shimnative was not decided */
 		return lockword(&m->state, NEVER);
 	if (mutex_hasowner(m))
 		return lockowned(m, NEVER, false);
-	lockbegin(wires);
-	return lockend(wires, REAL(pthread_mutex_lock)(mutex));
+	return LOCKING(m, REAL(pthread_mutex_lock)(mutex));
 }
 
 __attribute__((noinline)) static int unlockother(pthread_mutex_t *mutex)
@@ -301,10 +316,7 @@ EXPORT int pthread_mutex_trylock(pthread_mutex_t *mutex)
 		return trylock(&m->state, 1) ? 0 : EBUSY;
 	if (mutex_hasowner(m))
 		return lockowned(m, NEVER, true);
-	bool wires = mutex_wires(m);
-
-	lockbegin(wires);
-	return lockend(wires, REAL(pthread_mutex_trylock)(mutex));
+	return LOCKING(m, REAL(pthread_mutex_trylock)(mutex));
 }
 ALIAS_OF(__pthread_mutex_trylock, pthread_mutex_trylock);
 
@@ -316,13 +328,9 @@ EXPORT int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock,
 	int64_t deadline;
 	int e;
 
-	if (!mutex_plain(m) && !mutex_hasowner(m)) {
-		bool wires = mutex_wires(m);
-
-		lockbegin(wires);
-		e = REAL(pthread_mutex_clocklock)(mutex, clock, abs);
-		return lockend(wires, e);
-	}
+	if (!mutex_plain(m) && !mutex_hasowner(m))
+		return LOCKING(m, REAL(pthread_mutex_clocklock)(mutex, clock,
+								abs));
 	/* POSIX: a bad time matters only if it has to wait */
 	e = deadlineof(clock, abs, &deadline);
 	if (e && (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC)) {

@@ -171,6 +171,12 @@ static void giveup(struct semaq *q, void *arg)
 			; /* they try again */
 }
 
+static void leave(struct rwlock_ **rw)
+{
+	if (*rw)
+		semapick((uintptr_t)*rw, giveup, *rw);
+}
+
 static int readlock(struct rwlock_ *rw, int64_t deadline)
 {
 	int r = tryread(rw);
@@ -190,9 +196,12 @@ static int writelock(struct rwlock_ *rw, int64_t deadline)
 		return 0;
 	if ((rw->state & WRITER) && rw->owner == threadid())
 		return -EDEADLK;
+	/* cancelled: unwinds through the cleanup */
+	struct rwlock_ *waits __attribute__((cleanup(leave))) = rw;
+
 	r = rwwait(rw, true, deadline);
-	if (r)
-		semapick((uintptr_t)rw, giveup, rw);
+	if (r == 0)
+		waits = NULL;
 	return r;
 }
 

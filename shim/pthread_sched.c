@@ -23,6 +23,8 @@ EXPORT int sched_yield(void)
 	if (!schedstarted || self.vforked)
 		return REAL(sched_yield)();
 	goyield();
+	if (unlikely(self.interrupt))
+		cancelasync();
 	return 0;
 }
 ALIAS_OF(__sched_yield, sched_yield);
@@ -188,10 +190,15 @@ void schedrelease(void)
 	gounwire();
 }
 
+static bool mustwire(void)
+{
+	return rt(&self) || owncpus(&self) || self.hasnice;
+}
+
 /* Wire the caller if it must be, or set it free. 0 or E. */
 static int wireself(void)
 {
-	if (!rt(&self) && !owncpus(&self) && !self.hasnice) {
+	if (!mustwire()) {
 		schedrelease();
 		return 0;
 	}
@@ -235,6 +242,17 @@ bool schedmain(void)
 	}
 	errno = e;
 	return rt(&self);
+}
+
+void schedapplywired(void)
+{
+	int e = errno;
+
+	if (self.schedwired && mustwire()) {
+		apply();
+		gpriority(rt(&self) ? self.priority : 0);
+	}
+	errno = e;
 }
 
 void schedapply(void)

@@ -27,6 +27,8 @@ EXPORT int pthread_spin_lock(pthread_spinlock_t *lock)
 			__builtin_ia32_pause();
 		} else {
 			goyield();
+			if (unlikely(self.interrupt))
+				cancelasync();
 			i = 0;
 		}
 	}

@@ -133,41 +133,48 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 
 /* ---- at an offset: files that can seek are not polled -------------------------------- */
 
-#define AT(ret, name, params, ...)                                             \
+#define AT(ret, name, params, args, ...)                                       \
 	EXPORT ret name params                                                 \
 	{                                                                      \
-		NATIVELY(name, __VA_ARGS__);                                   \
+		NATIVELY(name, ARGS args);                                     \
 		if (!ong())                                                    \
-			return REAL(name)(__VA_ARGS__);                        \
+			return REAL(name) args;                                \
 		cancelpoint();                                                 \
-		return BLOCKING(REAL(name)(__VA_ARGS__));                      \
+		return POINTCALL(__VA_ARGS__);                                 \
 	}
+#define ARGS(...) __VA_ARGS__
+/* The fifth argument of the system calls is the high half of a 32-bit machine's offset. */
+#define VECTOR(name, offtype, nr)                                              \
+	AT(ssize_t, name,                                                      \
+	   (int fd, const struct iovec *iov, int n, offtype off),              \
+	   (fd, iov, n, off), nr, fd, iov, n, off, 0)
 
-AT(ssize_t, pread, (int fd, void *buf, size_t n, off_t off), fd, buf, n, off)
-AT(ssize_t, pread64, (int fd, void *buf, size_t n, off64_t off), fd, buf, n,
-   off)
-AT(ssize_t, __pread_chk, (int fd, void *buf, size_t n, off_t off, size_t size),
-   fd, buf, n, off, size)
-AT(ssize_t, __pread64_chk,
-   (int fd, void *buf, size_t n, off64_t off, size_t size), fd, buf, n, off,
-   size)
-AT(ssize_t, pwrite, (int fd, const void *buf, size_t n, off_t off), fd, buf, n,
-   off)
-AT(ssize_t, pwrite64, (int fd, const void *buf, size_t n, off64_t off), fd, buf,
-   n, off)
-AT(ssize_t, preadv, (int fd, const struct iovec *iov, int n, off_t off), fd,
-   iov, n, off)
-AT(ssize_t, preadv64, (int fd, const struct iovec *iov, int n, off64_t off), fd,
-   iov, n, off)
-AT(ssize_t, pwritev, (int fd, const struct iovec *iov, int n, off_t off), fd,
-   iov, n, off)
-AT(ssize_t, pwritev64, (int fd, const struct iovec *iov, int n, off64_t off),
-   fd, iov, n, off)
+AT(ssize_t, pread, (int fd, void *buf, size_t n, off_t off), (fd, buf, n, off),
+   SYS_pread64, fd, buf, n, off)
+AT(ssize_t, pread64, (int fd, void *buf, size_t n, off64_t off),
+   (fd, buf, n, off), SYS_pread64, fd, buf, n, off)
+AT(ssize_t, pwrite, (int fd, const void *buf, size_t n, off_t off),
+   (fd, buf, n, off), SYS_pwrite64, fd, buf, n, off)
+AT(ssize_t, pwrite64, (int fd, const void *buf, size_t n, off64_t off),
+   (fd, buf, n, off), SYS_pwrite64, fd, buf, n, off)
+VECTOR(preadv, off_t, SYS_preadv)
+VECTOR(preadv64, off64_t, SYS_preadv)
+VECTOR(pwritev, off_t, SYS_pwritev)
+VECTOR(pwritev64, off64_t, SYS_pwritev)
 ALIAS_OF(__pread64, pread64);
 ALIAS_OF(__pwrite64, pwrite64);
 
+EXPORT ssize_t __pread_chk(int fd, void *buf, size_t n, off_t off, size_t size)
+{
+	NATIVELY(__pread_chk, fd, buf, n, off, size);
+	if (n > size)
+		return REAL(__pread_chk)(fd, buf, n, off, size);
+	return pread(fd, buf, n, off);
+}
+ALIAS_OF(__pread64_chk, __pread_chk);
+
 /* These may be at no offset, too. */
-#define AT2(name, vector)                                                      \
+#define AT2(name, vector, nr)                                                  \
 	EXPORT ssize_t name(int fd, const struct iovec *iov, int n, off_t off, \
 			    int flags)                                         \
 	{                                                                      \
@@ -177,13 +184,13 @@ ALIAS_OF(__pwrite64, pwrite64);
 		if (off == -1 && flags == 0)                                   \
 			return vector(fd, iov, n);                             \
 		cancelpoint();                                                 \
-		return BLOCKING(REAL(name)(fd, iov, n, off, flags));           \
+		return POINTCALL(nr, fd, iov, n, off, 0, flags);               \
 	}
 
-AT2(preadv2, reads)
-AT2(preadv64v2, reads)
-AT2(pwritev2, writes)
-AT2(pwritev64v2, writes)
+AT2(preadv2, reads, SYS_preadv2)
+AT2(preadv64v2, reads, SYS_preadv2)
+AT2(pwritev2, writes, SYS_pwritev2)
+AT2(pwritev64v2, writes, SYS_pwritev2)
 
 /* ---- from file to file ----------------------------------------------------------------- */
 
@@ -200,14 +207,11 @@ static size_t room(int fd)
 }
 
 /* All of it, as a blocking one does: to a socket as it gets room. */
-EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
+static ssize_t sends(int out, int in, off_t *off, size_t n)
 {
-	NATIVELY(sendfile, out, in, off, n);
 	struct io from, to;
 	ssize_t r, done = 0;
 
-	if (!ong())
-		return REAL(sendfile)(out, in, off, n);
 	iobegin(&from, in, NETPOLL_READ);
 	iobegin(&to, out, NETPOLL_WRITE);
 	if (!from.plain || to.plain || n == 0)
@@ -227,6 +231,21 @@ EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
 		to.partly = true;
 	} while ((size_t)done < n);
 	return ioend(&to, done ? done : r);
+}
+
+/* libc's is no cancellation point. */
+EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
+{
+	NATIVELY(sendfile, out, in, off, n);
+	ssize_t r;
+	int state;
+
+	if (!ong())
+		return REAL(sendfile)(out, in, off, n);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	r = sends(out, in, off, n);
+	pthread_setcancelstate(state, NULL);
+	return r;
 }
 ALIAS_OF(sendfile64, sendfile);
 

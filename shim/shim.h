@@ -236,6 +236,10 @@ static inline uint64_t maskof(const sigset_t *set)
 void cancelpoint(void);
 /* The caller has a request that it may act on. */
 bool cancelpending(void);
+/* An asynchronous request is acted on here, where nothing is held. */
+void cancelasync(void);
+/* corehooks.attention: scheduling, and an asynchronous request. */
+bool cancelattend(enum attention where);
 /* A system call, which a request ends: 0 or more, or -E; -EINTR also if there is one. */
 long cancelcall(long n, long a, long b, long c, long d, long e, long f);
 #define CANCELCALL(n, a, b, c, d, e, f)                                        \
@@ -249,10 +253,13 @@ long pointcall(long n, long a, long b, long c, long d, long e, long f);
 		  (long)(f))
 #define POINTCALL(...) POINTCALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 /* semawait, with signals (-EINTR) and cancellation (-ECANCELED) served. A claim in *release is
- * dropped before a cancellation unwinds; release NULL: no cancellation point. */
+ * dropped before a cancellation unwinds; release NULL: no cancellation point, and only an
+ * asynchronous one does. */
 int waitinterruptible(const struct semawait *w, struct thread **release);
 /* Give the calling thread's kernel thread its policy and affinity (pthread_sched.c). */
 void schedapply(void);
+/* The same in the middle of a wait: what it keeps its kernel thread for is as it was. */
+void schedapplywired(void);
 /* It ends: that kernel thread is as any again. */
 void schedrelease(void);
 /* At start: record main's policy. True: a real-time one, which is not for all Ms. */

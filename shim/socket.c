@@ -172,10 +172,11 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags,
 	}
 	do {
 		r = (int)PARKING(
-			&io, REAL(recvmmsg)(fd, v + got, n - got,
-					   flags | MSG_DONTWAIT, NULL),
-			    POINTCALL(SYS_recvmmsg, fd, v + got, n - got,
-				      flags | MSG_WAITFORONE));
+			&io,
+			TRY(SYS_recvmmsg, fd, v + got, n - got,
+			    flags | MSG_DONTWAIT),
+			POINTCALL(SYS_recvmmsg, fd, v + got, n - got,
+				  flags | MSG_WAITFORONE));
 		if (r <= 0)
 			break;
 		got += (unsigned)r;

@@ -38,6 +38,10 @@
 	X(blocking_cxx, NULL, 30)                                              \
 	X(blocking_now, NULL, 60)                                              \
 	X(c11, NULL, 30)                                                       \
+	X(cancel_async, NULL, 60)                                              \
+	X(cancel_cxx, NULL, 30)                                                \
+	X(cancel_load, "1000", 90)                                             \
+	X(cancel_points, NULL, 60)                                             \
 	X(connect, "500", 90)                                                  \
 	X(cond, NULL, 30)                                                      \
 	X(cond_pshared, NULL, 30)                                              \
