@@ -158,8 +158,9 @@ __attribute__((naked, used)) static void mainleft(void)
 #define JB_PC 7
 
 /* Let main's outermost unwind buffer lead to mainleft: same stack pointer, other
- * program counter, mangled as setjmp does it. */
-static void redirectmain(void)
+ * program counter, mangled as setjmp does it. When the scheduler starts: libc may unwind
+ * it, cancelled, where we do not see it. False: it has none. */
+static bool redirectmain(void)
 {
 	__pthread_unwind_buf_t top, *b;
 	uintptr_t pc = (uintptr_t)mainleft;
@@ -169,16 +170,17 @@ static void redirectmain(void)
 	for (b = top.__pad[0]; b && b->__pad[0];)
 		b = b->__pad[0];
 	if (!b)
-		throw("pthread_exit: main has no unwind buffer");
+		return false;
 	__asm__("xor %%fs:0x30, %0\n\trol $17, %0" : "+r"(pc));
 	b->__cancel_jmp_buf[0].__cancel_jmp_buf[JB_PC] = (long)pc;
+	return true;
 }
 
 EXPORT _Noreturn void pthread_exit(void *ret)
 {
 	self.ret = ret;
-	if (schedstarted && self.gp && !self.fn)
-		redirectmain();
+	if (schedstarted && self.gp && !self.fn && !redirectmain())
+		throw("pthread_exit: main has no unwind buffer");
 	REAL(pthread_exit)(ret);
 	__builtin_unreachable();
 }
@@ -420,6 +422,10 @@ static bool started(void)
 	if (!shimstart())
 		return false;
 	setmain();
+	if (!self.fn) { /* not in a fork child of another thread */
+		redirectmain();
+		self.ret = PTHREAD_CANCELED; /* unless it says otherwise */
+	}
 	mutex_wireheld();
 	return true;
 }

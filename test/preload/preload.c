@@ -41,6 +41,7 @@
 	X(cancel_async, NULL, 60)                                              \
 	X(cancel_cxx, NULL, 30)                                                \
 	X(cancel_load, "1000", 90)                                             \
+	X(cancel_main, NULL, 30)                                               \
 	X(cancel_points, NULL, 60)                                             \
 	X(connect, "500", 90)                                                  \
 	X(cond, NULL, 30)                                                      \
