@@ -561,7 +561,6 @@ uint64_t sigwant(struct m *mp, uint64_t blocked);
 void sigdispatch(struct m *mp, int sig, void *info);
 #define POKE (-77)		/* si_code of a signal that core sends to an M */
 int sigpoke(struct m *mp, int sig);
-void attendagain(void);
 void sigadopt(struct m *mp, struct g *gp);
 void sigreceived(void);
 void sigsettle(uint64_t set);
@@ -582,5 +581,13 @@ struct ucontext *frameuc(void *frame);
 void *framecopy(uintptr_t top, uintptr_t low, const struct ucontext *uc,
 		const void *info);
 bool sigrestartcall(struct ucontext *uc);
+bool sigenter(struct m *mp, struct g *gp, const struct sigact *a, int sig,
+	      const void *info, struct ucontext *uc);
+
+/* ---- attention.c ------------------------------------------------------------------- */
+
+void attend(enum attention where);
+void attendinterrupt(struct m *mp, struct g *gp, struct ucontext *uc);
+void attendagain(void);
 
 #endif

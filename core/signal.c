@@ -713,8 +713,8 @@ static void bydefault(int sig)
 }
 
 /* Let the frame of sigentry return into a.handler(sig, info, uc), on gp's stack. */
-static bool enter(struct m *mp, struct g *gp, const struct sigact *a, int sig,
-		  const siginfo_t *info, struct ucontext *uc)
+bool sigenter(struct m *mp, struct g *gp, const struct sigact *a, int sig,
+	      const void *info, struct ucontext *uc)
 {
 	struct sigcontext *sc = &uc->uc_mcontext;
 	uintptr_t low, top;
@@ -764,7 +764,7 @@ static void deliver(struct m *mp, struct g *gp, int sig, const siginfo_t *info,
 			bydefault(sig);
 		return;
 	}
-	if (!enter(mp, gp, &a, sig, info, uc)) {
+	if (!sigenter(mp, gp, &a, sig, info, uc)) {
 		bydefault(SIGSEGV); /* no room on its alternate stack */
 		return;
 	}
@@ -815,26 +815,6 @@ static void sigleave(void *arg)
 	sigraise(mp, gp);
 }
 
-/* One that is to be called once more sysmon sees to (attendagain). */
-static void attend(enum attention where)
-{
-	__atomic_fetch_and(&curg()->flags, ~GF_ATTENTION, __ATOMIC_SEQ_CST);
-	if (!corehooks.attention(where))
-		return;
-	__atomic_fetch_or(&curg()->flags, GF_ATTENTION, __ATOMIC_SEQ_CST);
-	if (!xchg(&sched.attending, 1)) /* after the flag */
-		sysmonwake();
-}
-
-/* The handler that interruptto begins. */
-static void attendhere(int sig, siginfo_t *info, struct ucontext *uc)
-{
-	(void)sig;
-	(void)info;
-	attend(preemptrefused(uc->uc_mcontext.rip, true) ? ATTEND_BUSY :
-							    ATTEND_FREE);
-}
-
 /* Signals were put off, or have come for the G that runs now. They are raised here;
  * handlers run at the end of the call that lets them in. The kernel has until then, or
  * on from here, this mask. */
@@ -870,58 +850,6 @@ cold void sigrelease(void)
 
 	if (gp)
 		sigreleaseas(gp->sigmask);
-}
-
-/* Run attend() on gp, which computes or is in a call. */
-static void interruptto(struct m *mp, struct g *gp, struct ucontext *uc)
-{
-	static const struct sigact a = { .handler = (void *)attendhere,
-					 .flags = SA_NODEFER };
-
-	sigrestartcall(uc);
-	enter(mp, gp, &a, SIGPREEMPT, NULL, uc);
-}
-
-/* Those that wait for attend() where they were not free: poke them until they are. sysmon. */
-void attendagain(void)
-{
-	bool left = false;
-
-	if (!READ_ONCE(sched.attending))
-		return;
-	xchg(&sched.attending, 0); /* before the look: pairs with attend */
-	for (struct m *mp = load_acquire(&sched.allm); mp;
-	     mp = load_acquire(&mp->alllink)) {
-		struct g *gp = READ_ONCE(mp->curg);
-
-		if (!gp || !(READ_ONCE(gp->flags) & GF_ATTENTION) ||
-		    goncpu(gp) != mp || READ_ONCE(mp->parked))
-			continue; /* one that does not run will find it itself */
-		left = true;
-		sigpoke(mp, SIGPREEMPT);
-	}
-	if (left)
-		WRITE_ONCE(sched.attending, 1);
-}
-
-void gattention(struct g *gp)
-{
-	struct m *to;
-
-	__atomic_fetch_or(&gp->flags, GF_ATTENTION, __ATOMIC_SEQ_CST);
-	if (!barrierall()) /* pairs with gswitch, as in alert() */
-		fullfence();
-	/* one that does not run attends to it before it does */
-	for (int i = 0; i < 1000 && READ_ONCE(gp->sched.oncpu) &&
-			(READ_ONCE(gp->flags) & GF_ATTENTION);
-	     i++) {
-		to = goncpu(gp);
-		if (i % 16 == 0 && to)
-			sigpoke(to, SIGPREEMPT);
-		if (to && READ_ONCE(to->parked))
-			return; /* it has the poke; the rest when it goes on */
-		usleep_raw(50);
-	}
 }
 
 /* ---- entry ----------------------------------------------------------------------------------- */
@@ -1079,7 +1007,7 @@ static void sigentry(int sig, siginfo_t *info, struct ucontext *uc)
 		if (forhere(mp, gp, sig, &own))
 			deliver(mp, gp, sig, &own, uc);
 		else if (READ_ONCE(gp->flags) & GF_ATTENTION)
-			interruptto(mp, gp, uc);
+			attendinterrupt(mp, gp, uc);
 		else if (sig == SIGPREEMPT && READ_ONCE(mp->preempt))
 			preempt(mp, uc);
 		else

@@ -265,6 +265,10 @@ void schedrelease(void);
 /* At start: record main's policy. True: a real-time one, which is not for all Ms. */
 bool schedmain(void);
 
+/* A thread that begins there is a Go run-time's, or one was before: it runs natively
+ * (gothread.c). */
+bool gothread(void *(*fn)(void *));
+
 /* ---- thread numbers (tid.c) ----------------------------------------------------------- */
 
 #define TIDBASE 0x20000000u /* > pid_max, < FUTEX_TID_MASK */

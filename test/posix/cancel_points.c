@@ -3,8 +3,9 @@
  * have: it ends while it waits there; also if it was cancelled before and has no need to
  * wait; not while it has put cancellation off. The mutex of a condition is its own again
  * by then, a stream's lock nobody's, and no file number is lost. To wait for a lock, or to
- * have files copied by sendfile, is no such point. So it is for a thread that has a kernel thread to itself, too. One that is
- * cancelled before it has begun ends at the first point that it comes to.
+ * have files copied by sendfile, is no such point. So it is for a thread that has a
+ * kernel thread to itself, too. One that is cancelled before it has begun ends at the
+ * first point that it comes to.
  */
 #include "iocheck.h"
 #include <aio.h>
