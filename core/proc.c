@@ -719,8 +719,7 @@ void goexit(void)
 	struct p *pp = mp->p;
 
 	WRITE_ONCE(gp->status, Gdead);
-	sigmaskcount(gp->sigmask, -1);
-	xadd(&sched.ng, -1);
+	siglive(gp->sigmask, -1);
 	if (gp->flags & GF_SIDE)
 		sideput(gp);
 	if (gp->native) {
@@ -763,8 +762,7 @@ void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
 	gp->native = false;
 	gp->nunseen = 0;
 	sigflush(gp);
-	sigmaskcount(sigmask, 1);
-	xadd(&sched.ng, 1);
+	siglive(sigmask, 1);
 	if (unlikely(curg()->sigmask & ~sigmask))
 		sigchanged();
 	xadd(&sched.nginit, 1);

@@ -312,6 +312,7 @@ struct schedt {
 	uint32_t nblock[64];
 	uint32_t recvgen, recvack;
 	uint32_t sigchanges, sigseen; /* see sigstale */
+	uint32_t livebegun, livedone; /* see siglive */
 	struct g *sigwaiters;	/* by siglock, linked by sigwaitnext */
 	uint32_t attending;	/* some G has GF_ATTENTION for sysmon to see to */
 };
@@ -547,6 +548,7 @@ bool barrierall(void);
 void msetmask(struct m *mp, uint64_t mask);
 uint64_t sigkernel(uint64_t mask);
 void sigmaskcount(uint64_t mask, int n);
+void siglive(uint64_t mask, int n);
 void sigchanged(void);
 bool sigstale(void);
 void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask);

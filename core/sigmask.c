@@ -57,22 +57,43 @@ static bool counted(const struct g *gp)
 	return schedstarted && (!gp->foreign || gp->unwire || gp->native);
 }
 
-/* Those of set that every live G blocks. */
-static uint64_t sigblockedbyall(uint64_t set)
+/* A G with this mask begins, or ends (n is -1). The two counts belong together: between
+ * them a signal would seem to be let in by somebody, and its default would act. */
+void siglive(uint64_t mask, int n)
 {
-	uint64_t mask = 0;
-	uint32_t ng = READ_ONCE(sched.ng);
-
-	for (; set; set &= set - 1)
-		if (READ_ONCE(sched.nblock[__builtin_ctzl(set)]) >= ng)
-			mask |= set & -set;
-	return mask;
+	if (mask)
+		xadd(&sched.livebegun, 1); /* these pair with sigblockedbyall */
+	sigmaskcount(mask, n);
+	xadd(&sched.ng, n);
+	if (mask)
+		xadd(&sched.livedone, 1);
 }
 
 /* What the receiver goes by has changed: it reads that after sigseen. */
 void sigchanged(void)
 {
 	xadd(&sched.sigchanges, 1);
+}
+
+/* Those of set that every live G blocks; all, and look again, if Gs with masks begin and
+ * end all the time. */
+static uint64_t sigblockedbyall(uint64_t set)
+{
+	for (int i = 0; i < 20; i++) {
+		uint32_t done = __atomic_load_n(&sched.livedone, __ATOMIC_SEQ_CST);
+		uint32_t ng = READ_ONCE(sched.ng);
+		uint64_t mask = 0;
+
+		for (uint64_t s = set; s; s &= s - 1)
+			if (READ_ONCE(sched.nblock[__builtin_ctzl(s)]) >= ng)
+				mask |= s & -s;
+		fullfence();
+		if (READ_ONCE(sched.livebegun) == done)
+			return mask;
+		cpupause();
+	}
+	sigchanged();
+	return set;
 }
 
 /* So it is. Holds sched.lock, the last P is idle. */

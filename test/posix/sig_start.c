@@ -74,6 +74,11 @@ static void *looks(void *arg)
 	return arg;
 }
 
+static void *passes(void *arg)
+{
+	return arg;
+}
+
 static void *takes(void *arg)
 {
 	taker = pthread_self();
@@ -109,6 +114,9 @@ int main(void)
 		t[i] = start(looks, NULL);
 	for (i = 0; i < THREADS; i++)
 		CHECK(join(t[i]) == NULL);
+	/* Each that comes and goes blocks it: its default does not act. */
+	for (i = 0; i < 2000; i++)
+		join(start_small(passes, NULL));
 	pends(SIGUSR1, 1);
 	pends(SIGRTMIN, 1);
 	CHECK_EQ(ran[0] + ran[1], 0);
