@@ -117,6 +117,7 @@ struct schedcounts {
 	uint64_t preempts;
 	uint64_t declared;     /* Ps that went on without an M in a declared call, */
 	uint64_t unseen;       /* and in one that was found asleep in /proc */
+	uint64_t maxwait;      /* ns from runnable to running; with schedtrace */
 };
 void schedcounts(struct schedcounts *c);
 /* Stop every P at its next scheduling point, for at most timeout ns; false (and

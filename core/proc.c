@@ -449,6 +449,40 @@ static struct g *findrunnable(struct m *mp)
 	}
 }
 
+/* ---- how long runnable Gs wait, for schedtrace -------------------------------------------- */
+
+static cold void startwait(struct g *gp)
+{
+	gp->readyat = nanotime();
+	/* relaxed: whoever runs gp has it from a queue, after this */
+	__atomic_fetch_or(&gp->flags, GF_TIMED, __ATOMIC_RELAXED);
+}
+
+static void raisemax(uint64_t *max, uint64_t ns)
+{
+	uint64_t was = READ_ONCE(*max);
+
+	while (ns > was && !cas(max, was, ns))
+		was = READ_ONCE(*max);
+}
+
+static void endwait(struct g *gp)
+{
+	uint64_t ns = (uint64_t)(nanotime() - gp->readyat);
+
+	__atomic_fetch_and(&gp->flags, ~GF_TIMED, __ATOMIC_RELAXED);
+	raisemax(&sched.maxwait, ns);
+	raisemax(&sched.maxwaitlate, ns);
+}
+
+/* gp can run from now on, and is about to be queued. */
+static inline void setrunnable(struct g *gp)
+{
+	WRITE_ONCE(gp->status, Grunnable);
+	if (unlikely(options.schedtrace))
+		startwait(gp);
+}
+
 /* ---- switching ------------------------------------------------------------------------- */
 
 /* The last steps of a G whose stack this M has just left. */
@@ -466,6 +500,8 @@ static void reap(struct m *mp)
 static cold void enterflags(struct m *mp, struct g *gp)
 {
 	stackcheck(gp);
+	if (gp->flags & GF_TIMED)
+		endwait(gp);
 	if (gp->flags & GF_SIDE)
 		sideput(gp);
 	if (READ_ONCE(gp->flags) & GF_NATIVE)
@@ -583,7 +619,7 @@ void goready(struct m *mp, struct g *gp)
 		notewakeup(&((struct m *)gp->sched.m)->park);
 		return;
 	}
-	WRITE_ONCE(gp->status, Grunnable);
+	setrunnable(gp);
 	pp = mp->p;
 	if (unlikely(!pp)) {
 		lock(&sched.lock);
@@ -627,7 +663,7 @@ void goreadylist(struct m *mp, struct g *list)
 			goready(mp, gp);
 			continue;
 		}
-		WRITE_ONCE(gp->status, Grunnable);
+		setrunnable(gp);
 		runqput(pp, gp, false);
 		put = true;
 	}
@@ -655,7 +691,7 @@ struct m *gowaitp(struct m *mp)
 
 	if (unlikely(mp->oldp))
 		settlep(mp);
-	WRITE_ONCE(gp->status, Grunnable);
+	setrunnable(gp);
 	gorequeue(gp);
 	/* its P has others to run first */
 	if (READ_ONCE(sched.npidle) && mp->p && !runqempty(mp->p))
@@ -707,7 +743,7 @@ void goyield(void)
 		yieldslow(mp, gp);
 		return;
 	}
-	WRITE_ONCE(gp->status, Grunnable);
+	setrunnable(gp);
 	runqput(pp, gp, false);
 	releasem(switchaway(mp, gp, next));
 }

@@ -93,6 +93,7 @@ struct timerlist {
 #define GF_SIDE 4u		/* side is to be given back */
 #define GF_ATTENTION 8u		/* corehooks.attention is to be called */
 #define GF_NATIVE 16u		/* is to become native, for good */
+#define GF_TIMED 32u		/* readyat is set */
 
 struct g {
 	/* the switch */
@@ -147,6 +148,7 @@ struct g {
 	bool native;		/* P-less until nativeleft parks are done; owner */
 	uint32_t nativeleft;	/* 0: for good */
 	int64_t unseenat, freedat;
+	int64_t readyat;	/* when it became runnable; who made it, then its M */
 } cacheline; /* a switch touches the first line only */
 
 /* ---- M ------------------------------------------------------------------------ */
@@ -306,6 +308,8 @@ struct schedt {
 	uint32_t ntaken;	/* Ms that lost their P unseen and are not back */
 	uint64_t npreempt;	/* for the report; */
 	uint64_t nretaken[4];	/* by enum takenwhy and retakelock */
+	uint64_t maxwait;	/* ns: longest from runnable to running, */
+	uint64_t maxwaitlate;	/* the same since the last schedtrace line */
 	struct note templatenote;
 	uint32_t wantspare;
 	/* signals: how many Gs block each; see gsigmask */

@@ -353,6 +353,7 @@ void schedcounts(struct schedcounts *c)
 	c->preempts = READ_ONCE(sched.npreempt);
 	c->declared = READ_ONCE(sched.nretaken[TAKEN_DECLARED]);
 	c->unseen = READ_ONCE(sched.nretaken[TAKEN_UNSEEN]);
+	c->maxwait = READ_ONCE(sched.maxwait);
 	c->gs = sched.nginit;
 	c->ms = sched.nm + 1;
 	c->ps = sched.gomaxprocs;

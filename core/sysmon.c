@@ -526,10 +526,11 @@ void schedtraceline(int64_t now)
 	line[n] = 0;
 	print("SCHED %ldms: gomaxprocs=%u idleprocs=%u threads=%u "
 	      "spinningthreads=%u idlethreads=%u gs=%u "
-	      "runqueue=%u %s\n",
+	      "maxwait=%luus runqueue=%u %s\n",
 	      (long)((now - sched.starttime) / MS), sched.gomaxprocs,
 	      READ_ONCE(sched.npidle), sched.nm + 1,
 	      READ_ONCE(sched.nmspinning), READ_ONCE(sched.nmidle), READ_ONCE(sched.ng),
+	      (unsigned long)xchg(&sched.maxwaitlate, 0) / 1000,
 	      READ_ONCE(sched.runqsize), line);
 }
 

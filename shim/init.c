@@ -156,6 +156,12 @@ __attribute__((destructor)) static void report(void)
 		 (unsigned long)c.gs, c.ms, c.ps, (unsigned long)c.preempts,
 		 (unsigned long)c.declared, (unsigned long)c.unseen);
 	say(line);
+	if (!options.schedtrace)
+		return;
+	snprintf(line, sizeof(line),
+		 "a runnable thread waited %lu us at most",
+		 (unsigned long)(c.maxwait / 1000));
+	say(line);
 }
 
 /* The default stack size of this process: ours, else the C library's. */

@@ -3,14 +3,18 @@
  * scheduler could lose if it takes the processor away between any two
  * instructions: all registers and flags, the x87 stack, rounding modes, the red
  * zone, string instructions under way, the heap, stdio, exceptions in flight,
- * thread_local objects and errno.  A turn takes a quarter of a millisecond or
+ * thread_local objects and errno, libraries opened and closed, names looked up.
+ * A turn takes a quarter of a millisecond or
  * so, but a thread leaves the processor of its own only once in many, so that
  * its slices end anywhere.
  *
  * preempt_storm [turns [threads]]
  */
 #include "check.h"
+#include <arpa/inet.h>
 #include <cstddef>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <stdexcept>
 #include <string>
 #include <xmmintrin.h>
@@ -25,6 +29,7 @@ enum {
 	BLOCKS = 64,
 	LINES = 1000,
 	THROWS = 12,
+	OPENS = 2,
 	DEPTH = 8,
 	LEAVES = 100, /* one turn in so many is followed by a wait */
 	SAID = 20
@@ -621,11 +626,74 @@ static void locals(struct self &me)
 		lost("thread_local", "the string has changed");
 }
 
+/* ---- Libraries ----------------------------------------------------------- */
+
+static std::string library; /* with thread-locals of its own */
+
+static void find_library()
+{
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	CHECK(n > 0);
+	library.assign(path, n);
+	library.resize(library.rfind('/') + 1);
+	library += "libtls_dynamic.so";
+}
+
+/* Now and then it is loaded anew, when nobody else has it open. */
+static void opens(struct self &me)
+{
+	for (int i = 0; i < OPENS; i++) {
+		int v = (int)(me.next() % 1000000);
+		void *lib = dlopen(library.c_str(), RTLD_NOW), *set, *is;
+
+		if (!lib)
+			check_fail(__FILE__, __LINE__, "%s", dlerror());
+		set = dlsym(lib, "dynamic_set");
+		is = dlsym(lib, "dynamic_is");
+		CHECK(set != NULL && is != NULL);
+		CHECK(dlsym(lib, "no such name") == NULL);
+		if (!strstr(dlerror(), "no such name"))
+			lost("dlerror", "is another thread's");
+		((void (*)(int))set)(v);
+		series();
+		if (!((int (*)(int))is)(v))
+			lost("dlopen", "its thread-locals have changed");
+		CHECK(dlclose(lib) == 0);
+	}
+}
+
+static void resolves(struct self &me)
+{
+	struct addrinfo hints = {}, *all = NULL, *a;
+	char port[8];
+	int err, good = 0, want = 1 + (int)(me.next() % 60000);
+
+	snprintf(port, sizeof(port), "%d", want);
+	hints.ai_family = AF_INET;
+	hints.ai_socktype = SOCK_STREAM;
+	err = getaddrinfo("localhost", port, &hints, &all);
+	if (err)
+		check_fail(__FILE__, __LINE__, "localhost: %s",
+			   gai_strerror(err));
+	for (a = all; a; a = a->ai_next) {
+		struct sockaddr_in *in = (struct sockaddr_in *)a->ai_addr;
+
+		good += in->sin_addr.s_addr == htonl(INADDR_LOOPBACK) &&
+			ntohs(in->sin_port) == want;
+	}
+	if (!good)
+		lost("getaddrinfo", "localhost is somewhere else");
+	freeaddrinfo(all);
+}
+
 /* ---- The threads --------------------------------------------------------- */
 
 static void (*const kinds[])(struct self &) = {
 	all_registers, x87,  red_zone, strings, carries,    all_registers,
-	rounding,      heap, stdio,    locals,	exceptions,
+	rounding,      heap, stdio,    locals,	exceptions, opens,
+	resolves,
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -693,6 +761,7 @@ int main(int argc, char **argv)
 	sink = fopen("/dev/null", "w");
 	CHECK(t != NULL && sink != NULL);
 	find_vectors();
+	find_library();
 	for (i = 0; i < 4; i++) {
 		set_mode(modes[i]);
 		sums[i] = series();

@@ -553,6 +553,34 @@ Test(switches, follow_cpus, .timeout = 120)
 	result_free(&res);
 }
 
+/* The longest wait of a runnable thread, by the line and in the report: beside others
+ * that compute it is a slice at least. */
+Test(switches, longest_wait, .timeout = 120)
+{
+	static const char *const env[] = { "GMP_SHIM_DEBUG=schedtrace=50",
+					   "GMP_SHIM_MAXPROCS=1",
+					   "GMP_SHIM_SLICE=1000",
+					   "GMP_SHIM_VERBOSE=1", NULL };
+	struct result res;
+	char path[4096], how[64], *at;
+	int most = 0;
+
+	need_library();
+	program_path(path, sizeof(path), "preempt_storm");
+	run_program(path, "50", 60, 1, env, &res);
+	if (res.hung || res.status)
+		cr_assert_fail("%s:\n%s", ended(&res, how, sizeof(how)),
+			       tail(res.err, 10));
+	for (at = res.err; (at = strstr(at, "maxwait=")); at++)
+		if (atoi(at + 8) > most)
+			most = atoi(at + 8);
+	cr_assert_geq(most, 1000);
+	at = strstr(res.err, "a runnable thread waited ");
+	cr_assert_not_null(at, "no report:\n%s", tail(res.err, 10));
+	cr_assert_geq(atoi(at + 25), most);
+	result_free(&res);
+}
+
 /* ---- Descriptors of the library's own -------------------------------------- */
 
 /* The number that a line begins with this word for. */
