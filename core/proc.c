@@ -357,21 +357,46 @@ static struct g *fromglobal(struct p *pp, uint32_t max)
 	return gp;
 }
 
+/* A slice is over. Those that were preempted wait in the global queue: they get as many
+ * of pp's slices as there are of them beside those in its ring, which wake-ups may keep
+ * filled for ever. */
+static bool globalsturn(struct p *pp)
+{
+	uint32_t theirs = READ_ONCE(sched.runqsize),
+		 own = pp->runqtail - READ_ONCE(pp->runqhead);
+
+	if (!theirs)
+		return false;
+	theirs = theirs / sched.gomaxprocs + 1;
+	pp->globcredit += theirs;
+	if (pp->globcredit < own + theirs)
+		return false;
+	pp->globcredit -= own + theirs;
+	if (pp->globcredit > own + theirs)
+		pp->globcredit = 0; /* the queue has been longer */
+	return true;
+}
+
 /* What this P already has, or the global queue has for it. */
 static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
 {
 	struct g *gp = NULL;
-	bool fair = pp->switchtick % SCHEDTICKS == 0;
+	bool fair = pp->switchtick % SCHEDTICKS == 0, others = fair, global = fair;
 
 	runtimers(mp, pp, now);
 	if (fair || now - READ_ONCE(sched.lastpoll) > POLLFRESH)
 		polllook(mp, pp);
-	/* a preempted G goes to the global queue: not before those here, then */
-	if (fair)
-		gp = fromglobal(pp, 1);
+	if (pp->preempt) {
+		/* one that has just woken goes first, but not time and again */
+		pp->nextfirst = READ_ONCE(pp->runnext) && !pp->nextfirst;
+		others |= !pp->nextfirst;
+		global |= others && globalsturn(pp);
+	}
 	pp->preempt = false;
+	if (global)
+		gp = fromglobal(pp, 1);
 	if (!gp)
-		gp = runqget(pp, fair);
+		gp = runqget(pp, others);
 	if (!gp)
 		gp = fromglobal(pp, 0);
 	return gp;

@@ -229,6 +229,8 @@ struct p {
 	struct g *gfree;	      /* dead Gs of the default class */
 	uint32_t ngfree;
 	bool preempt;		      /* others want this P: no direct switch */
+	uint32_t globcredit;	      /* globalsturn */
+	bool nextfirst;		      /* runnext went first after the last slice */
 
 	uint32_t id;
 	uint32_t status;	/* guarded by sched.lock */
@@ -240,6 +242,7 @@ struct p {
 	uint32_t sysmoncalls;	/* syscalltick at the last look */
 	int64_t sysmonwhen;	/* since when the same G runs */
 	int64_t sysmontalk;	/* when calls were last seen */
+	int64_t sysmonfair;	/* when it was last sent to the global queue */
 
 	/* guarded by timerlock; ntimers and when0 read by anybody as hints */
 	struct mutex timerlock cacheline;

@@ -389,6 +389,11 @@ static bool watch(int64_t now)
 			mp = READ_ONCE(pp->m); /* its P may go idle just now */
 			if (mp)
 				WRITE_ONCE(mp->refused, false);
+			/* short turns do not keep those waiting who are not next */
+			if (d.slice && now - pp->sysmonfair > d.slice) {
+				pp->sysmonfair = now;
+				WRITE_ONCE(pp->preempt, true);
+			}
 			continue;
 		}
 		/* it does not sleep, but short calls do not make its slice longer */
