@@ -180,6 +180,14 @@ static void unnative(struct m *mp, struct g *gp)
 	WRITE_ONCE(mp->pstate, PS_NONE);
 }
 
+/* mp's P is gone for good: what its G is in goes on with another M's. */
+static bool isfree(struct m *mp)
+{
+	uint32_t s = READ_ONCE(mp->pstate);
+
+	return s == PS_TAKEN || s == PS_NONE;
+}
+
 /* In the entry, on the M's alternate stack. */
 void preempt(struct m *mp, struct ucontext *uc)
 {
@@ -194,14 +202,15 @@ void preempt(struct m *mp, struct ucontext *uc)
 	    !gp->nwired && infutex(uc))
 		unnative(mp, gp);
 	else if (why == PREEMPT_FREE ?
-		    READ_ONCE(mp->pstate) != PS_TAKEN || !infutex(uc) :
+		    !isfree(mp) || !infutex(uc) :
 		    READ_ONCE(mp->pstate) != PS_HELD || !mp->p ||
 			    !READ_ONCE(mp->p->preempt) ||
 			    preemptrefused(sc->rip, why == PREEMPT_LIBC))
 		why = PREEMPT_NONE;
 	/* asked while it computed, it may be in a call by now */
 	sigrestartcall(uc);
-	if (why == PREEMPT_NONE || gp->foreign || mp->oldp) {
+	if (why == PREEMPT_NONE || gp->foreign ||
+	    (mp->oldp && why != PREEMPT_FREE)) {
 		WRITE_ONCE(mp->refused, true);
 		return;
 	}

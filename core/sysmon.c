@@ -12,9 +12,9 @@
  *	1. an M that sleeps unseen loses its P and stays where it is;
  *	2. a G to which that happens thrice in 100 ms, or that loses its P in declared
  *	   calls as often, becomes native (pless.c);
- *	3. past UNSEEN_MAX such Ms, or when no other M can be made, those longest in
- *	   an untimed futex wait are freed:
- *	   the kernel restarts that wait when the G runs again, and no other;
+ *	3. past UNSEEN_MAX such Ms those longest in an untimed futex wait are freed:
+ *	   the kernel restarts that wait when the G runs again, and no other; when no
+ *	   other M can be made, all that are in one, in declared calls, too;
  *	4. a G that cannot be preempted for 100 ms loses its P and becomes native.
  * Without a readable /proc an M that does not tick for a slice counts as blocked.
  */
@@ -247,11 +247,11 @@ struct p *retake(struct p *pp, enum takenwhy why)
 }
 
 /* Too many Ms sleep unseen: free those that have slept longest. */
-static void freeunseen(uint32_t most)
+static void freeunseen(void)
 {
 	int64_t after = 0;
 
-	for (uint32_t n = READ_ONCE(sched.ntaken); n > most; n--) {
+	for (uint32_t n = READ_ONCE(sched.ntaken); n > UNSEEN_MAX; n--) {
 		struct m *oldest = NULL;
 
 		for (struct m *mp = load_acquire(&sched.allm); mp;
@@ -271,18 +271,33 @@ static void freeunseen(uint32_t most)
 	}
 }
 
-/* The same for native Gs, when no M can be made and none is left. */
-static void freenative(void)
+/* mp has no P, and its G may leave it: in a call, declared or not, or native. */
+static bool couldleave(struct m *mp)
 {
-	for (struct m *mp = load_acquire(&sched.allm); mp; mp = mp->alllink) {
-		struct g *gp = READ_ONCE(mp->curg);
+	struct g *gp = READ_ONCE(mp->curg);
 
-		if (READ_ONCE(mp->pstate) == PS_FOREIGN && !mp->nosig && gp &&
-		    gp->native && READ_ONCE(mp->locks) == 0 && mfutex(mp)) {
+	if (!gp || gp == mp->g0 || mp->nosig || READ_ONCE(mp->locks))
+		return false;
+	switch (READ_ONCE(mp->pstate)) {
+	case PS_TAKEN:
+	case PS_NONE:
+		return true;
+	case PS_FOREIGN:
+		return gp->native;
+	default:
+		return false;
+	}
+}
+
+/* No M can be made and none is left: all sleep, perhaps for a lock of the C library's
+ * whose holder waits for an M to run on. */
+static void freestuck(void)
+{
+	for (struct m *mp = load_acquire(&sched.allm); mp; mp = mp->alllink)
+		if (couldleave(mp) && mfutex(mp)) {
 			WRITE_ONCE(mp->preempt, PREEMPT_FREE);
 			sigpoke(mp, SIGPREEMPT);
 		}
-	}
 }
 
 /* ---- preemption -------------------------------------------------------------------- */
@@ -293,6 +308,12 @@ struct demand {
 	int64_t slice; /* from one that computes, after so long; 0: no */
 };
 
+/* No M can be made: the C library waits for a lock that a G holds. */
+static bool stuck(int64_t now)
+{
+	return READ_ONCE(sched.wantm) && now - READ_ONCE(sched.wantat) > STUCK;
+}
+
 /* With an idle P or a spinning M nothing needs taking: they steal. */
 static struct demand demand(int64_t now)
 {
@@ -300,7 +321,8 @@ static struct demand demand(int64_t now)
 	bool work = READ_ONCE(sched.runqsize) != 0;
 	int64_t when = timersearliest();
 
-	if (READ_ONCE(sched.nmspinning) + READ_ONCE(sched.npidle))
+	if (READ_ONCE(sched.nmspinning) + READ_ONCE(sched.npidle) &&
+	    !stuck(now))
 		return d;
 	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs) && !work; i++)
 		work = !runqempty(load_acquire(&allp[i]));
@@ -422,13 +444,11 @@ static bool watch(int64_t now)
 		did = true;
 	}
 	if (READ_ONCE(sched.ntaken) > UNSEEN_MAX) {
-		freeunseen(UNSEEN_MAX);
+		freeunseen();
 		did = true;
 	}
-	/* no M can be made: the C library waits for a lock that a G holds */
-	if (READ_ONCE(sched.wantm) && now - READ_ONCE(sched.wantat) > STUCK) {
-		freeunseen(0);
-		freenative();
+	if (stuck(now)) {
+		freestuck();
 		did = true;
 	}
 	return did;

@@ -65,6 +65,7 @@
 	X(first_awake, NULL, 30)                                               \
 	X(getattr_np, NULL, 30)                                                \
 	X(getcpu, "200", 30)                                                   \
+	X(heap_lock, "10", 60)                                                 \
 	X(io_blocks_data, NULL, 60)                                            \
 	X(io_blocks_room, NULL, 60)                                            \
 	X(io_cancel, NULL, 30)                                                 \
