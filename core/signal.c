@@ -606,19 +606,55 @@ int gsigsend(struct g *gp, int sig, const void *info)
 	return send(gp, sig, info, false);
 }
 
+/* Who gets sig, sent by the caller to the process: NULL if neither lets it in. */
+static struct g *targetof(int sig)
+{
+	struct g *gp = getg();
+
+	return letsin(sched.maing, sig) ? sched.maing :
+	       letsin(gp, sig)		? gp :
+					  NULL;
+}
+
+/* The kernel or a handler of the program has it in hand otherwise. */
+static bool handledhere(int sig)
+{
+	return sig >= 1 && sig <= NSIG_ && (READ_ONCE(handled) & BIT(sig)) &&
+	       kernelhandles(sig);
+}
+
 bool gsigkill(int sig, const void *info)
 {
-	struct g *to = sched.maing;
+	struct g *to;
 
-	if (sig < 1 || sig > NSIG_ || !(READ_ONCE(handled) & BIT(sig)) ||
-	    !kernelhandles(sig))
+	if (!handledhere(sig))
 		return false;
-	if (!letsin(to, sig))
-		to = getg();
-	if (letsin(to, sig))
+	to = targetof(sig);
+	if (to)
 		return send(to, sig, info, true) == 0;
 	sigsettle(BIT(sig)); /* a handler's mask does not wait for the receiver */
 	return false;
+}
+
+void gsigsent(int sig)
+{
+	static const long zero[2];
+	uint64_t info[SIGINFO_SIZE / 8], set = BIT(sig);
+	struct g *to;
+	struct m *mp;
+	long r;
+
+	if (!handledhere(sig) || !(to = targetof(sig)))
+		return;
+	mp = acquirem();
+	r = RAW(__NR_rt_sigtimedwait, &set, info, zero, 8);
+	if (r > 0 && ispoke(mp, sig, (siginfo_t *)info))
+		mp->sigwork = 1; /* the caller still has that one */
+	else if (r > 0)
+		send(to, sig, info, true);
+	releasem(mp);
+	if (r <= 0)
+		sigreceived();
 }
 
 /* ---- delivery ----------------------------------------------------------------------------- */

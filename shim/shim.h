@@ -277,8 +277,9 @@ int tidnew(struct g *gp);
 int tidof(struct thread *t);
 bool istid(int tid);
 struct thread *threadoftid(int tid);
-/* tgkill to a number of ours: 0 or E (signal.c). */
-int tgkillg(int tgid, int tid, int sig);
+/* A system call that sends a signal to the process itself or to a thread that we number
+ * (kill.c): its result, -E; -ENOSYS if it is none. */
+long killcall(long n, long *args);
 /* A system call about thread numbers: its result, -E; -ENOSYS if it is none. */
 long tidcall(long n, long *args);
 

@@ -1,4 +1,4 @@
-/* signal.c - signals as POSIX has them: actions, masks, sending, waiting.
+/* signal.c - signals as POSIX has them: actions, masks, waiting. Sending: kill.c.
  *
  * From the first thread on every handler enters through core (core/signal.c), which
  * keeps the program's own actions, a mask and an alternate stack per thread, and a
@@ -334,111 +334,6 @@ EXPORT int swapcontext(ucontext_t *old, const ucontext_t *uc)
 			gsigmaskcall(maskof(&uc->uc_sigmask), &was);
 	}
 	return REAL(swapcontext)(old, uc);
-}
-
-/* ---- sending ------------------------------------------------------------------------- */
-
-static int sendg(struct thread *t, int sig, siginfo_t *si)
-{
-	if (sig < 0 || sig > 64 || sig == 32 || sig == 33)
-		return EINVAL;
-	if (t->state == FREED)
-		return ESRCH;
-	if (sig == 0 || t->state == EXITED)
-		return 0;
-	si->si_signo = sig;
-	si->si_pid = getpid();
-	si->si_uid = getuid();
-	return -gsigsend(t->gp, sig, si);
-}
-
-EXPORT int pthread_kill(pthread_t pt, int sig)
-{
-	NATIVELY(pthread_kill, pt, sig);
-	siginfo_t si = { .si_code = SI_TKILL };
-
-	if (!schedstarted || !threadof(pt)->gp)
-		return REAL(pthread_kill)(pt, sig);
-	return sendg(threadof(pt), sig, &si);
-}
-
-EXPORT int pthread_sigqueue(pthread_t pt, int sig, const union sigval value)
-{
-	NATIVELY(pthread_sigqueue, pt, sig, value);
-	siginfo_t si = { .si_code = SI_QUEUE };
-
-	if (!schedstarted || !threadof(pt)->gp)
-		return REAL(pthread_sigqueue)(pt, sig, value);
-	if (threadof(pt)->state == EXITED)
-		return ESRCH; /* libc's looks for the kernel thread here */
-	si.si_value = value;
-	return sendg(threadof(pt), sig, &si);
-}
-
-/* libc's goes to the kernel thread: blocked, it would stay with that when we leave. */
-EXPORT int raise(int sig)
-{
-	NATIVELY(raise, sig);
-	int r;
-
-	if (!ong())
-		return REAL(raise)(sig);
-	r = pthread_kill((pthread_t)gtp(self.gp), sig);
-	return ret_errno(-r);
-}
-ALIAS_OF(gsignal, raise);
-
-/* To the process itself: the handler has run when it returns, if it is the caller's. */
-EXPORT int kill(pid_t pid, int sig)
-{
-	NATIVELY(kill, pid, sig);
-	siginfo_t si = { .si_signo = sig, .si_code = SI_USER };
-
-	if (ong() && pid == getpid()) {
-		si.si_pid = pid;
-		si.si_uid = getuid();
-		if (gsigkill(sig, &si))
-			return 0;
-	}
-	return REAL(kill)(pid, sig);
-}
-
-EXPORT int sigqueue(pid_t pid, int sig, const union sigval value)
-{
-	NATIVELY(sigqueue, pid, sig, value);
-	siginfo_t si = { .si_signo = sig, .si_code = SI_QUEUE };
-
-	if (ong() && pid == getpid()) {
-		si.si_pid = pid;
-		si.si_uid = getuid();
-		si.si_value = value;
-		if (gsigkill(sig, &si))
-			return 0;
-	}
-	return REAL(sigqueue)(pid, sig, value);
-}
-
-int tgkillg(int tgid, int tid, int sig)
-{
-	siginfo_t si = { .si_code = SI_TKILL };
-	struct thread *t = threadoftid(tid);
-
-	if (tgid <= 0)
-		return EINVAL;
-	if (!t || tgid != getpid())
-		return ESRCH;
-	return sendg(t, sig, &si);
-}
-
-EXPORT int tgkill(pid_t tgid, pid_t tid, int sig)
-{
-	NATIVELY(tgkill, tgid, tid, sig);
-	int r;
-
-	if (!istid(tid))
-		return REAL(tgkill)(tgid, tid, sig);
-	r = tgkillg(tgid, tid, sig);
-	return ret_errno(-r);
 }
 
 /* ---- waiting ---------------------------------------------------------------------------- */

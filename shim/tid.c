@@ -154,14 +154,13 @@ long tidcall(long n, long *a)
 	case SYS_gettid:
 	case SYS_set_tid_address: /* the word that ends our M is libc's */
 		return tidof(&self);
+	case SYS_kill:
 	case SYS_tkill:
-		return istid((int)a[0]) ? -tgkillg(getpid(), (int)a[0],
-						   (int)a[1]) :
-					  -ENOSYS;
 	case SYS_tgkill:
-		return istid((int)a[1]) ?
-			       -tgkillg((int)a[0], (int)a[1], (int)a[2]) :
-			       -ENOSYS;
+	case SYS_rt_sigqueueinfo:
+	case SYS_rt_tgsigqueueinfo:
+	case SYS_pidfd_send_signal:
+		return killcall(n, a);
 	case SYS_setpriority:
 		if (a[0] != PRIO_PROCESS || !ours(a[1]))
 			return -ENOSYS;
