@@ -39,6 +39,14 @@ struct g *gbyid(uint32_t id)
 	return chunk ? &chunk[id % CHUNKG] : NULL;
 }
 
+/* The same, of this process: a fork child has its parent's Gs only in memory. */
+struct g *gliving(uint32_t id)
+{
+	struct g *gp = gbyid(id);
+
+	return id > sched.ghosts || gp == sched.heir ? gp : NULL;
+}
+
 /* A G that never was, with a number of its own. NULL: no memory. Any thread. */
 struct g *galloc(void)
 {
@@ -279,7 +287,7 @@ size_t gguard(const struct g *gp)
 
 struct g *gbynumber(uint32_t id)
 {
-	return id && id <= READ_ONCE(sched.idgen) + 1 ? gbyid(id) : NULL;
+	return id && id <= READ_ONCE(sched.idgen) + 1 ? gliving(id) : NULL;
 }
 
 struct g *gmain(void)

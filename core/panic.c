@@ -102,7 +102,7 @@ static void dump(void)
 		return;
 	schedtraceline(nanotime());
 	for (uint32_t id = 1; id <= sched.idgen + 1 && shown < 200; id++) {
-		struct g *gp = gbyid(id);
+		struct g *gp = gliving(id);
 		uint32_t s;
 
 		if (!gp || (s = READ_ONCE(gp->status)) == Gdead || s == Gidle)

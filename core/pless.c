@@ -249,7 +249,7 @@ void gallnative(void)
 	struct m *mp = acquirem();
 
 	for (uint32_t id = 1; id <= READ_ONCE(sched.idgen) + 1; id++) {
-		struct g *gp = gbyid(id);
+		struct g *gp = gliving(id);
 		uint32_t s = gp ? READ_ONCE(gp->status) : Gdead;
 
 		if (s != Gdead && s != Gidle)

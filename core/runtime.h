@@ -298,6 +298,8 @@ struct schedt {
 	uint32_t ng;		/* Gs that live, main included */
 	uint64_t nginit;	/* Gs ever started */
 	uint32_t idgen;		/* Gs ever made, main not counted */
+	uint32_t ghosts;	/* ids to this one are the fork parent's, but for heir */
+	struct g *heir;		/* the G that this process was forked by */
 	int64_t starttime;
 
 	/* sysmon and the template thread */
@@ -500,6 +502,7 @@ void stackfork(void);
 /* ---- gs.c --------------------------------------------------------------------------- */
 struct g *galloc(void);
 struct g *gbyid(uint32_t id);
+struct g *gliving(uint32_t id);
 void gsfork(void);
 bool gscavenge(void);
 void gfreeflush(struct p *pp);	/* holds sched.lock */
@@ -564,7 +567,7 @@ void sigreceive(struct m *mp, int64_t deadline);
 int siginit(void);
 bool sigstackalloc(struct m *mp);
 void sigflush(struct g *gp);
-void sigfork(void);
+void sigfork(struct g *gp);
 uint64_t sighandled(void);
 uint64_t sigwant(struct m *mp, uint64_t blocked);
 void sigdispatch(struct m *mp, int sig, void *info);

@@ -317,17 +317,22 @@ int schedinit(void)
 
 void schedfork(void)
 {
-	struct g *gp = tlsg;
 	uint32_t idgen = sched.idgen;
 	uint64_t nginit = sched.nginit;
+	struct g *gp;
 
-	if (!gp)
-		return;
 	stoplock.key = 0;
 	stackfork();
 	gsfork();
 	preemptfork();
-	sched = (struct schedt){ .idgen = idgen, .nginit = nginit };
+	/* a thread that was no G becomes the first one, see needm */
+	gp = tlsg ? tlsg : gbyid(1);
+	if (!gp)
+		throw("schedfork: out of memory");
+	sched = (struct schedt){ .idgen = idgen,
+				 .nginit = nginit,
+				 .ghosts = idgen + 1,
+				 .heir = gp };
 	semainit();
 	netpollfork();
 	for (uint32_t i = 0; i < MAXP && allp[i]; i++) {
@@ -344,8 +349,10 @@ void schedfork(void)
 	gp->timer.idx = 0;
 	gp->side = NULL;
 	gp->flags &= ~GF_SIDE;
+	if (!tlsg)
+		gp->alt = (struct sigalt){ 0 }; /* the parent's main thread's */
 	schedstarted = false;
-	sigfork();
+	sigfork(gp);
 }
 
 void schedcounts(struct schedcounts *c)

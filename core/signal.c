@@ -412,7 +412,7 @@ static void discard(int sig)
 
 	for (uint32_t id = 1; nqueued && id <= READ_ONCE(sched.idgen) + 1;
 	     id++) {
-		struct g *gp = gbyid(id);
+		struct g *gp = gliving(id);
 
 		while (gp && (READ_ONCE(gp->sigpend) & BIT(sig)))
 			taken(gp, BIT(sig), &info);
@@ -1114,7 +1114,7 @@ void sigdispatch(struct m *mp, int sig, void *info)
 	if (to || (sig != SIGPREEMPT && !kernelhandles(sig)))
 		return;
 	for (uint32_t id = 1; id <= READ_ONCE(sched.idgen) + 1; id++) {
-		gp = gbyid(id);
+		gp = gliving(id);
 		s = gp ? READ_ONCE(gp->status) : Gdead;
 		if (s != Gdead && s != Gidle &&
 		    !(READ_ONCE(gp->sigmask) & BIT(sig)))
@@ -1308,7 +1308,7 @@ int siginit(void)
 
 /* In a fork child: the alternate stack that this kernel thread has is m0's now. Its
  * own pending signals are the parent's. */
-void sigfork(void)
+void sigfork(struct g *gp)
 {
 	stack_t ss;
 
@@ -1317,12 +1317,10 @@ void sigfork(void)
 	nqueued = 0;
 	nignoring = 0;
 	ignored = 0;
-	if (curg()) {
-		curg()->sigq = NULL;
-		curg()->sigpend = 0;
-		curg()->sigwaits = 0;
-		curg()->flags &= ~GF_SIGNAL;
-	}
+	gp->sigq = NULL;
+	gp->sigpend = 0;
+	gp->sigwaits = 0;
+	gp->flags &= ~GF_SIGNAL;
 	if (!sigstarted || RAW(__NR_sigaltstack, NULL, &ss))
 		return;
 	if ((uintptr_t)ss.ss_sp >= stacks && (uintptr_t)ss.ss_sp < stacksend) {

@@ -43,8 +43,12 @@ def status(g):
 
 
 def living():
+    ghosts, heir = int(value("sched.ghosts")), value("sched.heir")
     for number in range(1, int(value("sched.idgen")) + 2):
         g = find(number)
+        # a fork child has its parent's in memory
+        if number <= ghosts and g != heir:
+            continue
         if g is not None and status(g) not in ("idle", "dead"):
             yield number, g
 

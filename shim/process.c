@@ -1,4 +1,4 @@
-/* process.c - children: fork, vfork, and what libc makes of them.
+/* process.c - children: fork, vfork, clone, and what libc makes of them.
  *
  * The real fork runs with the world running and no lock of ours held, as natively
  * the other threads are simply gone in the child. The caller goes on there with its
@@ -14,24 +14,50 @@
 #include "shim/shim.h"
 #include <spawn.h>
 #include <stdio.h>
+#include <stdarg.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 
 extern void *__dso_handle __attribute__((visibility("hidden")));
+
+/* No handler of the program runs from here until the child has dropped the parent's
+ * scheduler: it would be sent to Gs that are not there. */
+static void before(void)
+{
+	uint64_t all = ~0ul;
+
+	REAL(syscall)(SYS_rt_sigprocmask, SIG_SETMASK, &all, &self.forkmask, 8);
+}
+
+static void after(void)
+{
+	REAL(syscall)(SYS_rt_sigprocmask, SIG_SETMASK, &self.forkmask, NULL, 8);
+}
 
 static void child(void)
 {
 	int e = errno;
+	uint64_t mask;
 
 	once_fork();
 	blockingfork();
 	loaderfork();
 	connectfork();
 	if (schedstarted) {
-		identity_fork(mtp());
+		if (self.gp)
+			identity_fork(mtp());
 		schedfork();
 		threadcount = 1;
 		self.wired = 0;
 		self.schedwired = false;
+		self.vforked = false;
+		self.tid = 0;
+	}
+	if (ownsignals() && self.gp) {
+		mask = ggetsigmask(); /* the kernel's may have been another */
+		gsigmask(SIG_SETMASK, &mask, NULL);
+	} else {
+		after();
 	}
 	errno = e;
 }
@@ -43,7 +69,7 @@ void shimatfork(void)
 	if (done)
 		return;
 	done = true;
-	REAL(__register_atfork)(NULL, NULL, child, &__dso_handle);
+	REAL(__register_atfork)(before, after, child, &__dso_handle);
 }
 
 /* What pthread_atfork, linked statically into every object, calls. */
@@ -68,15 +94,46 @@ EXPORT pid_t fork(void)
 }
 ALIAS_OF(__fork, fork);
 
-/* This one runs no handlers, so not ours either. */
+/* Where libc runs no handlers, so not ours either. Within the call: the child has no P
+ * to come back to. */
+#define FORKED(call)                                                           \
+	({                                                                     \
+		before();                                                      \
+		__typeof__(call) r_ = call;                                    \
+                                                                               \
+		if (r_ == 0)                                                   \
+			child();                                               \
+		else                                                           \
+			after();                                               \
+		r_;                                                            \
+	})
+
 EXPORT pid_t _Fork(void)
 {
 	NATIVELY(_Fork);
-	pid_t r = HANDOFF(REAL(_Fork)());
+	if (!ong())
+		return FORKED(REAL(_Fork)());
+	return HANDOFF(FORKED(REAL(_Fork)()));
+}
 
-	if (r == 0)
-		child();
-	return r;
+static long rawfork(long n, const long *a)
+{
+	return FORKED(REAL(syscall)(n, a[0], a[1], a[2], a[3], a[4], a[5]));
+}
+
+/* By the system call, which libc knows nothing of. */
+bool forkcall(long n, const long *a, long *res)
+{
+	if (!schedstarted || self.vforked)
+		return false;
+	if (n != SYS_fork && (n != SYS_clone || (a[0] & CLONE_VM)) &&
+	    (n != SYS_clone3 || (*(const uint64_t *)a[0] & CLONE_VM)))
+		return false;
+	if (ong())
+		*res = HANDOFF(rawfork(n, a));
+	else
+		*res = rawfork(n, a);
+	return true;
 }
 
 /* ---- vfork ------------------------------------------------------------------------- */
@@ -132,6 +189,50 @@ __asm__(".text\n\t"
 	".size vfork, .-vfork\n\t"
 	".globl __vfork\n\t"
 	".set __vfork, vfork");
+
+/* ---- clone ------------------------------------------------------------------------- */
+
+struct begin {
+	int (*fn)(void *);
+	void *arg;
+};
+
+static int cloned(void *arg)
+{
+	struct begin *b = arg;
+
+	child();
+	return b->fn(b->arg);
+}
+
+/* Without the memory in common it is a fork; with it, and this thread asleep until the
+ * child is done with it, a vfork. The rest makes threads that are none of ours. */
+EXPORT int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
+{
+	struct begin b = { fn, arg };
+	pid_t *ptid, *ctid;
+	void *tls;
+	va_list ap;
+	int r;
+
+	va_start(ap, arg);
+	ptid = va_arg(ap, pid_t *);
+	tls = va_arg(ap, void *);
+	ctid = va_arg(ap, pid_t *);
+	va_end(ap);
+	if (!schedstarted || self.vforked)
+		return REAL(clone)(fn, stack, flags, arg, ptid, tls, ctid);
+	if (fn && !(flags & CLONE_VM))
+		return HANDOFF(FORKED(REAL(clone)(cloned, stack, flags, &b,
+						  ptid, tls, ctid)));
+	if (!(flags & CLONE_VFORK))
+		return REAL(clone)(fn, stack, flags, arg, ptid, tls, ctid);
+	vforkbegin();
+	r = REAL(clone)(fn, stack, flags, arg, ptid, tls, ctid);
+	if (r < 0)
+		r = -errno;
+	return vforkend(r);
+}
 
 /* ---- libc's own uses of it --------------------------------------------------------- */
 

@@ -51,6 +51,7 @@ struct thread {
 	bool hasnice;
 	bool hasaffinity;
 	bool vforked;		/* the child of a vfork runs on this thread */
+	uint64_t forkmask;	/* the kernel's, while it forks */
 	bool schedwired;	/* policy or affinity wires it */
 	uint32_t opening;	/* calls of dlopen that it is in: loader.c */
 	uint32_t interrupt;	/* its wait in the kernel shall end: it is cancelled */
@@ -309,6 +310,8 @@ extern uint32_t threadcount __attribute__((visibility("hidden")));
 void foreignbegin(void);
 /* libc's signal 33, which makes setuid and kin reach every kernel thread (setxid.c). */
 void setxidwrap(void);
+/* A system call that forks: its result in *res. False: it is none (process.c). */
+bool forkcall(long n, const long *a, long *res);
 /* Register the fork handler, before any other. */
 void shimatfork(void);
 /* Routines that other threads were in are begun anew (pthread_once.c). */

@@ -59,6 +59,7 @@
 	X(exit_cxx, NULL, 30)                                                  \
 	X(exit_main, NULL, 30)                                                 \
 	X(follow_cpus, NULL, 30)                                               \
+	X(fork_anywhere, "1", 60)                                              \
 	X(fork_churn, "60", 90)                                                \
 	X(fork_exec, NULL, 30)                                                 \
 	X(futex, NULL, 30)                                                     \
