@@ -90,6 +90,14 @@ static void parsedebug(const char *s)
 	}
 }
 
+static void setoff(int *field, const char *env, const char *s)
+{
+	if (s && eq(s, "off"))
+		*field = 1;
+	else if (s && !eq(s, "on") && *s)
+		bad(env, s, "on, off");
+}
+
 void optionsinit(const char *(*get)(const char *name))
 {
 	const char *s;
@@ -107,11 +115,9 @@ void optionsinit(const char *(*get)(const char *name))
 #undef OPTION
 #undef OPTION_TEXT
 #undef OPTION_WORD
-	s = get("GMP_SHIM");
-	if (s && eq(s, "off"))
-		options.off = 1;
-	else if (s && !eq(s, "on") && *s)
-		bad("GMP_SHIM", s, "on, off");
+	setoff(&options.off, "GMP_SHIM", get("GMP_SHIM"));
+	setoff(&options.childrenoff, "GMP_SHIM_CHILDREN",
+	       get("GMP_SHIM_CHILDREN"));
 	s = get("GMP_SHIM_DEBUG");
 	if (s)
 		parsedebug(s);

@@ -83,6 +83,45 @@ static void sayno(const char *why, const char *what)
 	      program_invocation_short_name);
 }
 
+/* The last part of that path, n bytes, is this name. */
+static bool samefile(const char *path, size_t n, const char *name)
+{
+	size_t len = strlen(name);
+
+	return n >= len && !memcmp(path + n - len, name, len) &&
+	       (n == len || path[n - len - 1] == '/');
+}
+
+/* Take this library out of LD_PRELOAD. In place: main's third argument and /proc see
+ * the same memory; and by hand: shells have an unsetenv of their own. */
+static void leavechildren(void)
+{
+	static const char var[] = "LD_PRELOAD=";
+	char **e = environ, *list, *to;
+	const char *name;
+	Dl_info dl;
+	size_t n;
+
+	while (e && *e && strncmp(*e, var, sizeof(var) - 1))
+		e++;
+	if (!e || !*e || !dladdr((void *)leavechildren, &dl))
+		return;
+	list = to = *e + sizeof(var) - 1;
+	name = basename(dl.dli_fname);
+	for (const char *s = list; *s; s += n + (s[n] != 0)) {
+		n = strcspn(s, ": ");
+		if (n == 0 || samefile(s, n, name))
+			continue;
+		if (to != list)
+			*to++ = ':';
+		memmove(to, s, n);
+		to += n;
+	}
+	*to = 0;
+	for (; to == list && *e; e++)
+		e[0] = e[1];
+}
+
 static bool standaside(void)
 {
 	const char *why = unfit();
@@ -113,6 +152,8 @@ int shiminit(void)
 	busy = true; /* a malloc below dlsym may lock: ours need no init */
 	realinit();
 	optionsinit(getoption);
+	if (options.childrenoff)
+		leavechildren();
 	shimnative = options.off || standaside();
 	if (shimnative)
 		return 1;

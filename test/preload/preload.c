@@ -493,6 +493,59 @@ Test(switches, bad_value_mixed, .timeout = 120)
 	bad_value("GMP_SHIM_MAXPROCS=2x", "GMP_SHIM_MAXPROCS", "2x");
 }
 
+/* Whether the library is mapped in a shell, and in a program that it starts. */
+static void mapped(const char *setting, char *got, size_t size)
+{
+	static const char script[] =
+		"for p in $$ self; do grep -q \"$0\" /proc/$p/maps && "
+		"echo yes || echo no; done; echo \"$LD_PRELOAD\"";
+	char preload[8400];
+	const char *argv[] = { "/bin/sh", "-c", script,
+			       strrchr(library(), '/') + 1, NULL };
+	const char *env[] = { preload, setting, NULL };
+	struct run r = { argv, env, 0, 30 };
+	struct result res;
+
+	need_library();
+	/* another one beside it, which stays */
+	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s:%s/%s %s", library(),
+		 build_dir(), "test/posix/libffi_refuses.so", library());
+	run(&r, &res);
+	cr_assert(!res.hung && res.status == 0, "%s", res.err);
+	snprintf(got, size, "%s", res.out);
+	result_free(&res);
+}
+
+/* How often the variable is in the environment, where nothing else was in it. */
+static void alone(char *got, size_t size)
+{
+	static const char *const argv[] = { "/bin/sh", "-c",
+					    "env | grep -c ^LD_PRELOAD || :",
+					    NULL };
+	static const char *const env[] = { "GMP_SHIM_CHILDREN=off", NULL };
+	struct run r = { argv, env, 1, 30 };
+	struct result res;
+
+	run(&r, &res);
+	cr_assert(!res.hung && res.status == 0, "%s", res.err);
+	snprintf(got, size, "%s", res.out);
+	result_free(&res);
+}
+
+Test(switches, children, .timeout = 120)
+{
+	char got[9000], want[9000];
+
+	mapped("GMP_SHIM_CHILDREN=on", got, sizeof(got));
+	cr_assert_eq(strncmp(got, "yes\nyes\n", 8), 0, "%s", got);
+	mapped("GMP_SHIM_CHILDREN=off", got, sizeof(got));
+	snprintf(want, sizeof(want), "yes\nno\n%s/%s\n", build_dir(),
+		 "test/posix/libffi_refuses.so");
+	cr_assert_str_eq(got, want);
+	alone(got, sizeof(got));
+	cr_assert_str_eq(got, "0\n");
+}
+
 /* Nothing on either output that the program did not write. */
 Test(switches, silent_by_default, .timeout = 120)
 {

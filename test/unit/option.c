@@ -55,6 +55,7 @@ Test(option, defaults, .timeout = 10)
 	cr_assert_eq(options.verbose, 0);
 	cr_assert_eq(options.schedtrace, 0);
 	cr_assert_eq(options.off, 0);
+	cr_assert_eq(options.childrenoff, 0);
 }
 
 Test(option, good, .timeout = 10)
@@ -147,6 +148,7 @@ Test(option, bad_words, .timeout = 10)
 	refuses("GMP_SHIM", "offf", "on, off");
 	refuses("GMP_SHIM", "OFF", "on, off");
 	refuses("GMP_SHIM", "1", "on, off");
+	refuses("GMP_SHIM_CHILDREN", "no", "on, off");
 	refuses("GMP_SHIM_DEBUG", "schedtrace=0", "from 1 to 3600000");
 	refuses("GMP_SHIM_DEBUG", "schedtrace=3600001", "from 1 to 3600000");
 	refuses("GMP_SHIM_DEBUG", "schedtrace", "schedtrace=N");
