@@ -271,6 +271,10 @@ bool gsigkill(int sig, const void *info);
 void gsigsent(int sig);
 /* Handlers of these do not run until as many calls have said off as on. */
 void gsigignore(uint64_t set, bool on);
+/* Before an exec: the kernel has the caller's mask, and the signals that wait for the
+ * caller. Returns how many are its alone, for gsigstay if that fails. */
+uint32_t gsigexec(void);
+void gsigstay(uint32_t given);
 /* Signals that wait for the caller alone. */
 uint64_t gsigpending(void);
 /* Wait for a signal of set, which the caller blocks, by deadline: its number and its

@@ -657,6 +657,61 @@ void gsigsent(int sig)
 		sigreceived();
 }
 
+uint32_t gsigexec(void)
+{
+	struct m *mp = acquirem();
+	struct g *gp = curg();
+	struct signode **link = &gp->sigq, *n;
+	uint32_t given = 0;
+	uint64_t left = 0;
+	long tid = RAW(__NR_gettid);
+
+	RAW(__NR_rt_sigprocmask, SETMASK, &gp->sigmask, NULL, 8);
+	lock(&siglock);
+	while ((n = *link)) {
+		if (!(gp->sigmask & BIT(n->sig))) {
+			left |= BIT(n->sig);
+			link = &n->next;
+			continue;
+		}
+		if (n->shared)
+			RAW(__NR_rt_sigqueueinfo, tid, n->sig, &n->info);
+		else if (RAW(__NR_rt_tgsigqueueinfo, RAW(__NR_getpid), tid,
+			     n->sig, &n->info) == 0)
+			given++;
+		*link = n->next;
+		nodeput(n);
+	}
+	__atomic_store_n(&gp->sigpend, left, __ATOMIC_SEQ_CST);
+	setflag(gp);
+	unlock(&siglock);
+	releasem(mp);
+	return given;
+}
+
+/* The kernel gives a thread's own before the process's. */
+void gsigstay(uint32_t given)
+{
+	static const long zero[2];
+	struct m *mp = acquirem();
+	struct g *gp = curg();
+	uint64_t set = gp->sigmask, kernels = sigkernel(set);
+	siginfo_t info;
+	int sig;
+
+	while (given && (sig = (int)RAW(__NR_rt_sigtimedwait, &set, &info, zero,
+					8)) > 0) {
+		if (ispoke(mp, sig, &info))
+			continue;
+		given--;
+		lock(&siglock);
+		queue(gp, sig, &info, false);
+		unlock(&siglock);
+	}
+	RAW(__NR_rt_sigprocmask, SETMASK, &kernels, NULL, 8);
+	releasem(mp);
+}
+
 /* ---- delivery ----------------------------------------------------------------------------- */
 
 /* Bytes of the extended state behind a frame; 0: none. */
@@ -1050,6 +1105,10 @@ static void sigentry(int sig, siginfo_t *info, struct ucontext *uc)
 			sigrestartcall(uc); /* that G has left */
 		return;
 	}
+	/* libc's abort has let it in, by a call that we do not see */
+	if (sig == SIGABRT && (gp->sigmask & BIT(sig)) &&
+	    info->si_code == SI_TKILL && info->si_pid == RAW(__NR_getpid))
+		sigmaskrecord(mp, gp, gp->sigmask & ~BIT(sig));
 	if (!fault && (gp->sigmask & BIT(sig))) {
 		if (sig == SIGPREEMPT) { /* never blocked here */
 			mp->locks++; /* sigrelease is not for here */

@@ -384,7 +384,7 @@ EXPORT long syscall(long n, ...)
 		if (n != SYS_futex && blockcall(n, a, &r))
 			return r;
 	}
-	if (forkcall(n, a, &r))
+	if (forkcall(n, a, &r) || execcall(n, a, &r))
 		return r;
 	return REAL(syscall)(n, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

@@ -312,6 +312,8 @@ void foreignbegin(void);
 void setxidwrap(void);
 /* A system call that forks: its result in *res. False: it is none (process.c). */
 bool forkcall(long n, const long *a, long *res);
+/* The same, that execs (exec.c). */
+bool execcall(long n, const long *a, long *res);
 /* Register the fork handler, before any other. */
 void shimatfork(void);
 /* Routines that other threads were in are begun anew (pthread_once.c). */

@@ -272,7 +272,7 @@ static void in_handlers(void)
 	}
 	STORE(forked, 0);
 	CHECK(raise(SIGUSR1) == 0);
-	CHECK_EQ(forked, 1);
+	CHECK_EQ(LOAD(forked), 1);
 	free(alt);
 }
 

@@ -55,6 +55,7 @@
 	X(deep_stack, NULL, 30)                                                \
 	X(detach, NULL, 30)                                                    \
 	X(errno_steal, NULL, 30)                                               \
+	X(exec_exit, "1", 60)                                                  \
 	X(exit_cleanup, NULL, 30)                                              \
 	X(exit_cxx, NULL, 30)                                                  \
 	X(exit_main, NULL, 30)                                                 \
