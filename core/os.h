@@ -13,7 +13,10 @@
 /* Sleep while *addr == val, until deadline (monotonic ns, INT64_MAX: none). */
 int futexsleep(uint32_t *addr, uint32_t val, int64_t deadline);
 void futexwakeup(uint32_t *addr, uint32_t n);
-void *sysreserve(size_t size);		 /* PROT_NONE; NULL on failure */
+/* Address space that cannot be read, and is left out of core files: debuggers would write
+ * it all. NULL on failure. sysopen makes a part of it memory; false on failure. */
+void *sysreserve(size_t size);
+bool sysopen(uintptr_t p, size_t size);
 void *sysalloc(size_t size);		 /* readable, zeroed; NULL on failure */
 void sysfree(void *p, size_t size);
 int64_t sysnanotime(void);		 /* CLOCK_MONOTONIC by system call */

@@ -8,6 +8,8 @@
 #define NSEC 1000000000l
 #define PROT_READ_ 1
 #define PROT_WRITE_ 2
+#define MADV_DONTDUMP_ 16
+#define MADV_DODUMP_ 17
 #define MAP_PRIVATE_ 0x02
 #define MAP_ANONYMOUS_ 0x20
 #define MAP_NORESERVE_ 0x4000
@@ -41,7 +43,19 @@ static void *map(size_t size, int prot, int flags)
 
 void *sysreserve(size_t size)
 {
-	return map(size, 0, MAP_NORESERVE_);
+	void *p = map(size, 0, MAP_NORESERVE_);
+
+	if (p)
+		RAW(__NR_madvise, p, size, MADV_DONTDUMP_);
+	return p;
+}
+
+bool sysopen(uintptr_t p, size_t size)
+{
+	if (RAW(__NR_mprotect, p, size, PROT_READ_ | PROT_WRITE_))
+		return false;
+	RAW(__NR_madvise, p, size, MADV_DODUMP_);
+	return true;
 }
 
 void *sysalloc(size_t size)

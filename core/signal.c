@@ -122,7 +122,7 @@ bool sigstackalloc(struct m *mp)
 		return true; /* a fork child's */
 	lo = stacks + stackslot * xadd(&nstacks, 1);
 	/* the first page stays a guard */
-	if (lo >= stacksend || RAW(__NR_mprotect, lo + PAGE, stackslot - PAGE, 3))
+	if (lo >= stacksend || !sysopen(lo + PAGE, stackslot - PAGE))
 		return false;
 	*slotm(lo) = mp;
 	ss = (stack_t){ .ss_sp = (void *)(lo + PAGE),

@@ -8,7 +8,9 @@
  *      page-table page: 4 KiB less a parked G at 8 MiB stacks.
  *      The guard is below the stack that was asked for, so that it is no larger than
  *      natively; what the slot has below the guard is never touched.
- * Guards: MADV_GUARD_INSTALL (Linux 6.13) splits no mapping. Elsewhere mprotect
+ * Guards: the first MAPPED are mappings of their own, no more than threads have natively:
+ *      a debugger that writes a core file gives a mapping up at a page that it cannot
+ *      read. Then MADV_GUARD_INSTALL (Linux 6.13) splits no mapping. Elsewhere mprotect
  *      does, and every guard costs two of vm.max_map_count; when half of those are
  *      used, further stacks have no guard, which is said once, and a canary word
  *      at their low end is checked whenever they are switched to.
@@ -27,6 +29,7 @@
 #define CHUNK_MAX (16ul << 20)	      /* but not more bytes, or one slot */
 #define REGION_MAX (32ul << 30)	      /* address space a region reserves at most */
 #define REGION_MIN (64ul << 20)
+#define MAPPED 1000
 #define CANARY 0 /* untouched memory reads 0 and costs no page of its own */
 
 static struct region {
@@ -93,6 +96,11 @@ static void installguard(struct g *gp, uintptr_t lo, size_t size)
 	gp->stacklo = lo + size;
 	gp->flags &= ~GF_UNGUARDED;
 	gp->madvguard = false;
+	if (guardkind == GUARD_MADVISE && nprotected < MAPPED &&
+	    RAW(__NR_mprotect, lo, size, 0) == 0) {
+		nprotected++;
+		return;
+	}
 	if (guardkind == GUARD_MADVISE) {
 		if (RAW(__NR_madvise, lo, size, MADV_GUARD_INSTALL_) == 0) {
 			gp->madvguard = true;
@@ -149,7 +157,7 @@ bool stackalloc(struct g *gp, size_t size, size_t guard)
 			n = slot > CHUNK_MAX ? slot : CHUNK_MAX;
 		if (r->open + n > r->end)
 			n = r->end - r->open;
-		if (RAW(__NR_mprotect, r->open, n, PROT_RW) < 0) {
+		if (!sysopen(r->open, n)) {
 			unlock(&stacklock);
 			return false;
 		}

@@ -62,6 +62,7 @@ static void real(const char *name)
 	X(pigz)                                                                \
 	X(python)                                                              \
 	X(ripgrep)                                                             \
+	X(tracers)                                                             \
 	X(xz)                                                                  \
 	X(zstd)
 

@@ -1,8 +1,9 @@
 #!/bin/bash
 # gdb - what a program's threads are in is found by gdb alike: natively by its own means,
-# else by those of scripts/gmp-gdb.py.
+# else by those of scripts/gmp-gdb.py.  In the living program, in the core file that gdb
+# makes of it, which is not much larger than natively, and in the kernel's.
 . "${0%/*}/common"
-need cc gdb
+need cc gdb gcore
 commands=$(realpath "${0%/*}/../../scripts/gmp-gdb.py")
 
 cat >"$work/waits.c" <<'X'
@@ -83,17 +84,43 @@ look() { # what gdb looks at
 	timeout -s KILL 40 gdb "${do[@]}" "$work/waits" "$@" >"$work/gdb" 2>&1
 	# Those that run show no less.
 	grep -o 'in waits_for_[a-z]*' "$work/gdb" | sort | uniq -c
-	[ "$mode" = native ] || grep -c '^G[0-9]* *waiting' "$work/gdb" >&2
+	[ "$mode" = native ] && return
+	grep -c '^G[0-9]* *waiting' "$work/gdb" >&2
+	# One that is parked has registers.
+	[ "$(grep -c '^rip  0x0000[0-9a-f]*[1-9a-f]' "$work/gdb")" -ge 15 ]
+}
+
+# Where the kernel puts that process's core file, if that is a file.
+kernel_core() { # pid
+	local to
+	to=$(cat /proc/sys/kernel/core_pattern)
+	[ "$(cat /proc/sys/kernel/core_uses_pid)" = 0 ] || to=${to/%.%p/}.%p
+	to=${to//%p/$1}
+	[[ $to != *[%\|]* ]] && realpath -m "$to"
 }
 
 body() {
 	local end=$((SECONDS + limit))
+	ulimit -c unlimited
 	serve "$work/waits" >"$work/here/out"
 	until grep -q ready "$work/here/out"; do
 		[ $SECONDS -lt $end ] || fail 'its threads never all waited'
 		sleep 0.1
 	done
 	look -p "$server"
-	stop
+
+	timeout -s KILL 40 gcore -o made "$server" >&2
+	[ "$(stat -c %s "made.$server")" -lt 1000000000 ] && echo small
+	look "made.$server"
+	rm "made.$server"
+
+	core=$(kernel_core "$server") || core=
+	kill -ABRT "$server"
+	wait "$server" || true
+	servers=()
+	if [ -f "$core" ]; then
+		look "$core"
+		rm "$core"
+	fi
 }
 compare
