@@ -50,7 +50,7 @@ PRELOAD := $(B)/test/preload/preload
 
 # What of shim/ the unit tests need beside the core.
 UNIT_SHIM_OBJS ?= $(patsubst %.c,$(B)/%.o, \
-                    $(wildcard shim/identity.c shim/real.c))
+                    $(wildcard shim/identity.c shim/images.c shim/real.c))
 
 # ---- Flags ------------------------------------------------------------------
 

@@ -10,7 +10,8 @@
  * Layout of a slot's top: [.. stack | static TLS | struct pthread], the thread
  *      pointer at the struct. Static TLS is below it, as the x86-64 ABI has it.
  * Recycling: an identity is never freed. libc's own TLS stays as it is (malloc's
- *      cache, resolver state); every other module's is copied anew from its image.
+ *      cache, resolver state); every other module's is copied anew from its image
+ *      (images.c).
  *      _dl_allocate_tls_init would drop the cache: 6 KB and 20 us a thread.
  * Linking: each TCB is on glibc's list of threads with user stacks, so that dlopen
  *      of a library with static TLS initialises it in every G, and dlclose waits.
@@ -43,7 +44,6 @@
 #define RSEQ_FAILED (-2) /* RSEQ_CPU_ID_REGISTRATION_FAILED */
 #define KEYS1 32 /* keys of a block: PTHREAD_KEY_2NDLEVEL_SIZE */
 #define DTV_UNALLOCATED ((void *)-1l)
-#define MAXMODULES 64
 
 struct list {
 	struct list *next, *prev;
@@ -75,21 +75,11 @@ static struct {
 	struct list *users;	/* GL(dl_stack_user) */
 	int *userslock;		/* GL(dl_stack_cache_lock) */
 	size_t *generation;	/* GL(dl_tls_generation) */
-	uint32_t maptlsoffset, maptlsmodid; /* in struct link_map */
+	uint32_t maptlsoffset; /* in struct link_map */
 } at;
 
 static void *(*allocate_tls)(void *);
 static struct key *keys;
-
-/* TLS images to copy when an identity is recycled; by modlock. */
-static struct module {
-	ptrdiff_t offset; /* of the block, from the thread pointer */
-	const void *image;
-	size_t filesz, memsz;
-} modules[MAXMODULES];
-static int nmodules;
-static size_t scanned; /* generation at the last scan */
-static int modlock;
 
 #define FIELD(fs, off, type) (*(type *)((fs) + (off)))
 
@@ -232,8 +222,7 @@ static const char *findrtld(void)
 	if (!info || !rtld ||
 	    !dbfield("rtld_global__dl_stack_user", &users) ||
 	    !dbfield("rtld_global__dl_tls_dtv_slotinfo_list", &slotinfo) ||
-	    !dbfield("link_map_l_tls_offset", &at.maptlsoffset) ||
-	    !dbfield("link_map_l_tls_modid", &at.maptlsmodid))
+	    !dbfield("link_map_l_tls_offset", &at.maptlsoffset))
 		return "its loader has none of the names needed";
 	info(&at.tlssize, &at.tlsalign);
 	at.users = (struct list *)(rtld + users);
@@ -280,59 +269,6 @@ static const char *findpthread(void)
 	return NULL;
 }
 
-/* ---- TLS images ------------------------------------------------------------------ */
-
-/* The static TLS offset of the module loaded at base: the block is at tp - offset.
- * 0: it has none, or its TLS is dynamic. */
-static size_t mapoffset(ElfW(Addr) base, const char *name)
-{
-	struct r_debug *r = dlsym(RTLD_DEFAULT, "_r_debug");
-
-	for (struct link_map *l = r ? r->r_map : NULL; l; l = l->l_next)
-		if (l->l_addr == base &&
-		    (!name || !*name || !strcmp(l->l_name, name))) {
-			size_t off = FIELD((uintptr_t)l, at.maptlsoffset,
-					   size_t);
-
-			return off + 1 <= 1 ? 0 : off; /* 0 none, -1 dynamic */
-		}
-	return 0;
-}
-
-static int addmodule(struct dl_phdr_info *info, size_t size, void *libcbase)
-{
-	(void)size;
-	if ((void *)info->dlpi_addr == libcbase)
-		return 0; /* kept warm */
-	for (int i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
-		size_t off;
-
-		if (ph->p_type != PT_TLS)
-			continue;
-		off = mapoffset(info->dlpi_addr, info->dlpi_name);
-		if (!off || off > at.tlssize || nmodules == MAXMODULES)
-			continue;
-		modules[nmodules].offset = -(ptrdiff_t)off;
-		modules[nmodules].image =
-			(const void *)(info->dlpi_addr + ph->p_vaddr);
-		modules[nmodules].filesz = ph->p_filesz;
-		modules[nmodules].memsz = ph->p_memsz;
-		nmodules++;
-	}
-	return 0;
-}
-
-static void scanmodules(void)
-{
-	Dl_info dl;
-
-	nmodules = 0;
-	scanned = *at.generation;
-	if (dladdr((void *)REAL(pthread_create), &dl))
-		dl_iterate_phdr(addmodule, dl.dli_fbase);
-}
-
 const char *identitynames(void)
 {
 	static const char *why;
@@ -359,7 +295,7 @@ const char *identityinit(void)
 	if (!why)
 		why = runprobe();
 	if (!why)
-		scanmodules();
+		why = imagesinit(at.generation, at.tlssize, at.maptlsoffset);
 	return why;
 }
 
@@ -458,18 +394,7 @@ static void resetdtv(uintptr_t fs)
 
 void identity_reset(uintptr_t fs)
 {
-	if (*(volatile size_t *)at.generation != scanned) {
-		lll_lock(&modlock);
-		scanmodules();
-		lll_unlock(&modlock);
-	}
-	for (int i = 0; i < nmodules; i++) {
-		const struct module *m = &modules[i];
-		char *block = (char *)fs + m->offset;
-
-		memcpy(block, m->image, m->filesz);
-		memset(block + m->filesz, 0, m->memsz - m->filesz);
-	}
+	imagescopy(fs);
 	resetdtv(fs);
 	FIELD(fs, at.errnum, int) = 0;
 	FIELD(fs, at.herrno, int) = 0;

@@ -46,6 +46,7 @@ static void child(void)
 	if (schedstarted) {
 		if (self.gp)
 			identity_fork(mtp());
+		imagesfork();
 		schedfork();
 		threadcount = 1;
 		self.wired = 0;

@@ -54,6 +54,7 @@
 	X(create_million, NULL, 60)                                            \
 	X(deep_stack, NULL, 30)                                                \
 	X(detach, NULL, 30)                                                    \
+	X(dlopen_many, "3000", 60)                                              \
 	X(errno_steal, NULL, 30)                                               \
 	X(exec_exit, "1", 60)                                                  \
 	X(exit_cleanup, NULL, 30)                                              \
