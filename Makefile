@@ -200,6 +200,8 @@ $(POSIX_SO): $(B)/%.so: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(POSIX_CFLAGS) -MF $@.d -shared -fPIC $< $(POSIX_LINK) -o $@
 
+$(B)/test/posix/openmp: POSIX_CFLAGS += -fopenmp
+
 $(POSIX_C): $(B)/%: %.c
 	$(say) CC $<
 	@mkdir -p $(@D)

@@ -13,6 +13,8 @@
  * With it the call returns to an instruction `ret` in the caller's own code, which
  * returns to us.
  *
+ * What is opened with RTLD_DEEPBIND finds libc's functions before ours: led to ours, too.
+ *
  * Locks: look.lock < the loader's < bindlock (blocking.c). dlsym is called in callbacks
  *      of dl_iterate_phdr, where the loader's lock is held: it takes bindlock only.
  */
@@ -335,6 +337,111 @@ void loaderpatch(void)
 	pthread_mutex_unlock(&look.lock);
 }
 
+/* ---- RTLD_DEEPBIND ------------------------------------------------------- */
+
+/* Such a library finds libc's functions before ours, which know nothing of the Gs that wait
+ * for the same objects: what leads there is led to ours. */
+struct deep {
+	struct object us;
+	struct dl_phdr_info info; /* us.info */
+	bool found;
+};
+
+static int ourobject(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct deep *d = arg;
+
+	(void)size;
+	if (!segment(info, (uintptr_t)ourobject))
+		return 0;
+	d->info = *info;
+	d->found = describe(&d->info, &d->us);
+	return 1;
+}
+
+struct others {
+	const char *name;
+	bool have;
+};
+
+static int otherdefines(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct others *s = arg;
+	struct object o;
+
+	(void)size;
+	if (!segment(info, (uintptr_t)ourobject) &&
+	    !segment(info, (uintptr_t)REAL(pthread_create)) &&
+	    describe(info, &o))
+		s->have = definition(&o, s->name, 0) != 0;
+	return s->have;
+}
+
+/* A slot that was not called through yet will lead to libc's. */
+static bool libcs(const struct object *o, uintptr_t value, const char *name)
+{
+	struct others s = { .name = name };
+
+	if (!segment(o->info, value))
+		return false;
+	dl_iterate_phdr(otherdefines, &s);
+	return !s.have;
+}
+
+static void deepreference(struct deep *d, const struct object *o,
+			  const ElfW(Rela) *r)
+{
+	uintptr_t *slot = (uintptr_t *)(o->info->dlpi_addr + r->r_offset);
+	uintptr_t value = __atomic_load_n(slot, __ATOMIC_RELAXED);
+	const char *name = o->str + o->sym[ELF64_R_SYM(r->r_info)].st_name;
+	bool plt = ELF64_R_TYPE(r->r_info) == R_X86_64_JUMP_SLOT;
+	uintptr_t real = (uintptr_t)realnamed(name);
+	uint32_t ours;
+
+	if (!real || value == 0)
+		return;
+	if (value != real && (!plt || !libcs(o, value, name)))
+		return;
+	ours = definition(&d->us, name, 0);
+	if (ours)
+		setslot(o, slot, d->info.dlpi_addr + d->us.sym[ours].st_value);
+}
+
+static int deepobject(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct deep *d = arg;
+	struct object o;
+
+	(void)size;
+	if (segment(info, (uintptr_t)ourobject) ||
+	    segment(info, (uintptr_t)REAL(pthread_create)) ||
+	    !describe(info, &o))
+		return 0;
+	for (int i = 0; i < 2; i++)
+		for (size_t k = 0; k < o.nrela[i]; k++) {
+			const ElfW(Rela) *r = &o.rela[i][k];
+			uint32_t type = ELF64_R_TYPE(r->r_info);
+
+			if (type == R_X86_64_JUMP_SLOT ||
+			    type == R_X86_64_GLOB_DAT ||
+			    (type == R_X86_64_64 && !r->r_addend))
+				deepreference(d, &o, r);
+		}
+	return 0;
+}
+
+static void deeppatch(void)
+{
+	struct deep d = { .found = false };
+
+	dl_iterate_phdr(ourobject, &d);
+	if (!d.found)
+		return;
+	pthread_mutex_lock(&look.lock);
+	dl_iterate_phdr(deepobject, &d);
+	pthread_mutex_unlock(&look.lock);
+}
+
 void loaderfork(void)
 {
 	look.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
@@ -393,14 +500,18 @@ static const void *retin(uintptr_t pc)
 	return s.ret;
 }
 
+static bool deep(int mode)
+{
+	return shimnative == 0 && (mode & RTLD_DEEPBIND);
+}
+
 __attribute__((used)) static struct way dlopenway(const char *file, int mode,
 						  uintptr_t caller)
 {
 	struct way w = { .real = (void *)REAL(dlopen) };
 
 	(void)file;
-	(void)mode;
-	if (blockings && (w.ret = retin(caller))) {
+	if ((blockings || deep(mode)) && (w.ret = retin(caller))) {
 		self.opening++;
 		__atomic_fetch_add(&nopening, 1, __ATOMIC_SEQ_CST);
 	}
@@ -411,8 +522,9 @@ __attribute__((used)) static void *dlopenback(void *handle, int mode)
 {
 	int e = errno;
 
-	(void)mode;
-	if (handle)
+	if (handle && deep(mode))
+		deeppatch();
+	if (handle && blockings)
 		loaderpatch();
 	self.opening--;
 	__atomic_fetch_sub(&nopening, 1, __ATOMIC_SEQ_CST);

@@ -2,6 +2,7 @@
 #include "shim/real.h"
 #include <dlfcn.h>
 #include <stddef.h>
+#include <string.h>
 
 struct real real_;
 const char *realmissing;
@@ -16,6 +17,25 @@ static const struct {
 #undef SYM
 #undef ALIAS
 };
+
+static const struct {
+	const char *name;
+	size_t offset;
+} names[] = {
+#define SYM(name, version, kind) { #name, offsetof(struct real, name) },
+#define ALIAS(alias, of) { #alias, offsetof(struct real, of) },
+#include "shim/interpose.def"
+#undef SYM
+#undef ALIAS
+};
+
+void *realnamed(const char *name)
+{
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(names[i].name, name))
+			return *(void **)((char *)&real_ + names[i].offset);
+	return NULL;
+}
 
 void realinit(void)
 {

@@ -108,6 +108,8 @@ extern struct real real_ __attribute__((visibility("hidden")));
 
 /* Look every name up; idempotent, any thread, before any constructor. */
 void realinit(void);
+/* libc's function of that name, if it is one of ours. */
+void *realnamed(const char *name);
 /* The first name that the C library does not have, or NULL. */
 extern const char *realmissing __attribute__((visibility("hidden")));
 

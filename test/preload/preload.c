@@ -53,6 +53,7 @@
 	X(create, NULL, 30)                                                    \
 	X(create_million, NULL, 60)                                            \
 	X(deep_stack, NULL, 30)                                                \
+	X(deepbind, NULL, 30)                                                  \
 	X(detach, NULL, 30)                                                    \
 	X(dlopen_many, "3000", 60)                                              \
 	X(errno_steal, NULL, 30)                                               \
@@ -107,6 +108,8 @@
 	X(odd_threads, NULL, 60)                                               \
 	X(once, NULL, 30)                                                      \
 	X(once_cxx, NULL, 30)                                                  \
+	X(openmp, NULL, 60)                                                    \
+	X(own_malloc, NULL, 30)                                                \
 	X(owner_migrate, NULL, 30)                                             \
 	X(pipe_full, "300", 60)                                                \
 	X(preempt_storm, "200", 60)                                            \
