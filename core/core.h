@@ -45,7 +45,8 @@ enum attention {
  * thread identities. Filled before schedinit; unit tests fill what they use. */
 struct corehooks {
 	/* Start a kernel thread that runs fn(arg) on [stack, stack + size), all
-	 * signals blocked. Called on the template thread only. 0 or -E. */
+	 * signals blocked. Called on the template thread, or on that of a kept G. fn
+	 * may return: then the kernel thread ends. 0 or -E. */
 	int (*thread_start)(void (*fn)(void *), void *arg, void *stack,
 			    size_t size);
 	/* Nanoseconds of CLOCK_MONOTONIC, without a system call. */
@@ -139,6 +140,9 @@ void dropm(void);
 struct g *gfget(uintptr_t stack, size_t stacksize, size_t guard);
 /* Make gp run fn() soon; the signal mask is inherited or given. */
 void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask);
+/* The same on a kernel thread that the caller's makes, and that gp keeps (gokeep): it has
+ * what the kernel hands down from thread to thread. 0 or -E. */
+int newprockept(struct g *gp, void (*fn)(void), uint64_t sigmask);
 /* Leave this G for ever; goexit0 follows in the next context. */
 _Noreturn void goexit(void);
 /* Give a G that has exited back to the pool. Any M. */
@@ -165,6 +169,8 @@ void gattention(struct g *gp);
 int gsysmontid(void);
 /* The kernel thread that runs gp, 0 if none. A hint: it may move at once. */
 int gtid(const struct g *gp);
+/* Nanoseconds that gp has computed; see cputime.c. Any G that lives. */
+int64_t gcputime(struct g *gp);
 /* gp is cancelled: its interruptible wait, or the next, ends with -ECANCELED. */
 void gcancelwait(struct g *gp);
 
@@ -225,6 +231,12 @@ void gounwire(void);
 /* The caller's real-time priority, 0 for none: of those that wait, higher ones are woken
  * first. */
 void gpriority(int priority);
+
+/* Wired until the G exits, and then its kernel thread ends with it: the kernel keeps there
+ * what no other G may have. */
+int gokeep(void);
+/* It was not necessary. */
+void gounkeep(void);
 
 /* Every G becomes a kernel thread of its own, for good: the caller now, the others as
  * soon as they run next. */

@@ -6,6 +6,7 @@
  * Order: see "THE M'S P" in runtime.h and "Delicate dance" in proc.c.
  */
 #include "core/runtime.h"
+#include <errno.h>
 
 /* ---- P: idle list, binding to an M --------------------------------------------- */
 
@@ -175,6 +176,42 @@ struct m *allocm(void)
 	mp->alllink = sched.allm;
 	store_release(&sched.allm, mp); /* pairs with walkers of allm */
 	unlock(&sched.lock);
+	return mp;
+}
+
+/* mp's kernel thread ends: mstart returns next. The process's first one has to stay. On
+ * g0, without a P. */
+void mexit(struct m *mp)
+{
+	msetmask(mp, MASK_ALL);
+	while (mp == &m0)
+		notesleep(&mp->park); /* nobody wakes it */
+	uringexit(mp);
+	mp->ending = false;
+	lock(&sched.lock);
+	mp->schedlink = sched.deadm;
+	sched.deadm = mp;
+	unlock(&sched.lock);
+}
+
+/* An M whose kernel thread has ended, so that its stack and alternate stack are free; NULL:
+ * there is none. */
+struct m *deadmget(void)
+{
+	int pid = (int)RAW(__NR_getpid);
+	struct m *mp, **link;
+
+	if (!READ_ONCE(sched.deadm))
+		return NULL;
+	lock(&sched.lock);
+	for (link = &sched.deadm; (mp = *link); link = &mp->schedlink)
+		if (RAW(__NR_tgkill, pid, mp->tid, 0) == -ESRCH)
+			break;
+	if (mp)
+		*link = mp->schedlink;
+	unlock(&sched.lock);
+	if (mp)
+		WRITE_ONCE(mp->newtid, true);
 	return mp;
 }
 

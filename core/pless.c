@@ -104,6 +104,7 @@ struct g *needm(void)
 	gp->sched.fs = gettp();
 	gp->sched.oncpu = 1;
 	gp->foreign = true;
+	gp->kept = false;
 	gp->class = -1;
 	gp->status = Grunning;
 	RAW(__NR_rt_sigprocmask, 0, NULL, &mp->sigmask, 8);
@@ -179,6 +180,53 @@ void gounwire(void)
 		releasem(mp);
 	else
 		releasem(gowaitp(mp));
+}
+
+int gokeep(void)
+{
+	if (!curg()->kept) {
+		curg()->kept = true;
+		gowire();
+	}
+	return curg()->sched.m ? ((struct m *)curg()->sched.m)->tid : 0;
+}
+
+void gounkeep(void)
+{
+	curg()->kept = false;
+	gounwire();
+}
+
+int newprockept(struct g *gp, void (*fn)(void), uint64_t sigmask)
+{
+	struct m *mp = deadmget();
+	int err;
+
+	if (!mp)
+		mp = allocm();
+	initproc(gp, fn, sigmask);
+	gp->foreign = gp->unwire = gp->kept = true;
+	gp->nwired = 1;
+	gp->status = Grunnable;
+	gp->sched.m = mp; /* who wakes it finds its note */
+	mp->first = gp;
+	xadd(&sched.nmstarting, 1);
+	err = startthread(mstart, mp);
+	if (!err)
+		return 0;
+	xadd(&sched.nmstarting, -1);
+	sigmaskcount(sigmask, -1);
+	xadd(&sched.ng, -1);
+	gp->foreign = gp->unwire = gp->kept = false;
+	gp->nwired = 0;
+	gp->status = Gdead;
+	mp->first = NULL;
+	mp->tid = INT32_MAX; /* no thread's */
+	lock(&sched.lock);
+	mp->schedlink = sched.deadm;
+	sched.deadm = mp;
+	unlock(&sched.lock);
+	return err;
 }
 
 /* ---- native Gs ---------------------------------------------------------------------- */

@@ -533,6 +533,8 @@ static cold void enterflags(struct m *mp, struct g *gp)
 		nativeforgood(mp, gp);
 	if (READ_ONCE(gp->flags) & (GF_SIGNAL | GF_ATTENTION))
 		mp->sigwork = 1; /* releasem serves it */
+	if (READ_ONCE(gp->flags) & GF_ACCOUNT)
+		accountin(mp, gp);
 }
 
 /* gp runs again after a park, on mp. */
@@ -565,6 +567,8 @@ static inline struct m *switchaway(struct m *mp, struct g *gp, struct g *next)
 
 	if (unlikely(mp->locks != 1))
 		throw("switchaway: m->locks is %u", mp->locks);
+	if (unlikely(READ_ONCE(gp->flags) & GF_ACCOUNT))
+		accountout(mp, gp);
 	mp->switchto = next;
 	gswitch(&gp->sched, next ? &next->sched : g0, g0, mp);
 	return afterswitch(gp);
@@ -783,11 +787,15 @@ void goexit(void)
 	siglive(gp->sigmask, -1);
 	if (gp->flags & GF_SIDE)
 		sideput(gp);
-	if (gp->native) {
-		gp->native = gp->foreign = false;
+	if (gp->native || gp->kept) {
+		mp->ending = gp->kept;
+		gp->native = gp->foreign = gp->unwire = gp->kept = false;
+		gp->nwired = 0;
 		WRITE_ONCE(mp->pstate, PS_NONE);
 	}
 	mp->dead = gp;
+	if (gp->flags & GF_ACCOUNT)
+		accountout(mp, gp);
 	if (pp)
 		pp->readied = NULL;
 	next = directnext(pp);
@@ -808,9 +816,9 @@ static void gomain(int busy)
 	throw("gomain: the start routine returned");
 }
 
-void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
+/* gp is new and will run fn(). */
+void initproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
 {
-	struct m *mp = acquirem();
 	uintptr_t hi = gp->userstack ? gp->stackhi : gp->idlo;
 
 	gobufinit(&gp->sched, hi, gp->sched.fs, gomain);
@@ -822,11 +830,21 @@ void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
 	gp->alt.size = 0;
 	gp->native = false;
 	gp->nunseen = 0;
+	gp->cputime = 0;
+	if (READ_ONCE(sched.accounting))
+		__atomic_fetch_or(&gp->flags, GF_ACCOUNT, __ATOMIC_SEQ_CST);
 	sigflush(gp);
 	siglive(sigmask, 1);
 	if (unlikely(curg()->sigmask & ~sigmask))
 		sigchanged();
 	xadd(&sched.nginit, 1);
+}
+
+void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
+{
+	struct m *mp = acquirem();
+
+	initproc(gp, fn, sigmask);
 	goready(mp, gp);
 	releasem(mp);
 }
@@ -870,7 +888,8 @@ static void needp(struct m *mp)
 }
 
 /* An M's life, on g0, with m->locks 1 throughout. busy is what gswitch returned at
- * the entry: m0's first switch to its g0 can be a fall-back. Never returns. */
+ * the entry: m0's first switch to its g0 can be a fall-back. Returns when the kernel
+ * thread is to end. */
 void schedloop(int busy)
 {
 	struct m *mp = curg()->sched.m;
@@ -884,6 +903,10 @@ void schedloop(int busy)
 		mp->curg = NULL;
 		if (mp->dead)
 			reap(mp);
+		if (unlikely(mp->ending)) {
+			mexit(mp);
+			return;
+		}
 		if (!mp->p)
 			needp(mp);
 		gp = findrunnable(mp);
@@ -915,6 +938,15 @@ void mstart(void *arg)
 		throw("no memory for an alternate signal stack");
 	xadd(&sched.nmstarting, -1);
 	notewakeup(&sched.templatenote);
+	if (mp->first) {
+		struct g *gp = mp->first;
+
+		mp->first = NULL;
+		WRITE_ONCE(mp->pstate, PS_FOREIGN);
+		mp->switchto = gp;
+		schedloop(gswitch(&g0->sched, &gp->sched, &g0->sched, mp));
+		return;
+	}
 	stopm(mp);
 	schedloop(0);
 }

@@ -94,6 +94,7 @@ struct timerlist {
 #define GF_ATTENTION 8u		/* corehooks.attention is to be called */
 #define GF_NATIVE 16u		/* is to become native, for good */
 #define GF_TIMED 32u		/* readyat is set */
+#define GF_ACCOUNT 64u		/* what it computes is counted: cputime.c */
 
 struct g {
 	/* the switch */
@@ -146,6 +147,8 @@ struct g {
 	/* the net (sysmon.c) */
 	uint8_t nunseen, nfreed; /* lately; owner */
 	bool native;		/* P-less until nativeleft parks are done; owner */
+	bool kept;		/* gokeep; owner */
+	int64_t cputime;	/* on the Ms that it has left; see cputime.c */
 	uint32_t nativeleft;	/* 0: for good */
 	int64_t unseenat, freedat;
 	int64_t readyat;	/* when it became runnable; who made it, then its M */
@@ -192,6 +195,13 @@ struct m {
 	uint32_t takenwhy;	/* the P was taken: enum takenwhy; before PS_TAKEN */
 	bool nosig;		/* sysmon, template: never runs a handler */
 	bool parked;		/* its P-less G sleeps on the note; owner */
+	bool ending;		/* it shall not run another G; owner */
+	bool newtid;		/* procfd is of its last kernel thread */
+	struct g *acctg;	/* cputime.c: who is counted, */
+	int64_t acctat;		/* and the M's CPU time when it came */
+	uint32_t acctseq;
+	struct g *first;	/* the kept G that it was made for */
+	void *stack;		/* g0's, where core made it */
 	uintptr_t sigstack;	/* its alternate stack, 0: none */
 	struct uring {		/* owner; see uring.c */
 		struct io_uring_sqe *sqes; /* NULL: not made */
@@ -199,6 +209,7 @@ struct m {
 		uint32_t *sqtail, sqmask;
 		uint32_t *cqhead, *cqtail, cqmask;
 		long index;	/* among those registered with the thread */
+		void *mem;	/* its memory, where that is ours */
 	} uring;
 
 	/* sysmon only, but tid (set once) */
@@ -265,6 +276,7 @@ struct schedt {
 	struct g *gfree[NCLASS];	/* dead Gs whose stacks may hold pages */
 	struct g *gcold[NCLASS];	/* and those whose stacks hold none */
 	uint32_t nglist[NCLASS];	/* both */
+	struct m *deadm;	/* Ms whose kernel thread ends, or has */
 	struct m *freem;	/* foreign Ms whose thread has ended, */
 	struct g *freeg;	/* and their Gs */
 	uint32_t nforeign;	/* foreign Ms in use, as far as is known */
@@ -294,6 +306,7 @@ struct schedt {
 	uint32_t npollwait cacheline; /* Gs that wait for files */
 	uint32_t ninplace;	/* Ms in entersyscallwait */
 
+	bool accounting;	/* somebody has asked for CPU times */
 	struct g *maing;	/* the process's first thread */
 	uint32_t ng;		/* Gs that live, main included */
 	uint64_t nginit;	/* Gs ever started */
@@ -428,6 +441,8 @@ struct p *releasep(struct m *mp);
 void stopm(struct m *mp);
 struct p *wantget(struct m *mp);	/* holds sched.lock */
 struct m *allocm(void);
+void mexit(struct m *mp);
+struct m *deadmget(void);
 
 /* ---- pless.c ---- */
 enum takenwhy { TAKEN_DECLARED, TAKEN_UNSEEN, TAKEN_REFUSED, TAKEN_STW };
@@ -450,11 +465,16 @@ static inline bool inpoll(void)
 void pollbreak(int64_t when);
 void pollneeded(void);
 void mstart(void *mp);
-_Noreturn void schedloop(int busy);
+void schedloop(int busy);
+void initproc(struct g *gp, void (*fn)(void), uint64_t sigmask);
 struct m *gowaitp(struct m *mp);
 bool pidlewait(struct m *mp, int64_t until);
 bool anywork(void);
 
+void uringexit(struct m *mp); /* uring.c */
+cold void accountin(struct m *mp, struct g *gp); /* cputime.c */
+cold void accountout(struct m *mp, struct g *gp);
+void accountmain(struct g *gp);
 /* ---- netpoll.c */
 bool netpollwaiting(void);
 #define NPOLLEVENTS 128
@@ -472,6 +492,7 @@ void netpollfork(void);
 #define POLLFRESH 250000l /* ns; somebody has looked at the files lately */
 
 /* ---- sched.c: start, stop the world, number of Ps */
+int startthread(void (*fn)(void *), struct m *mp);
 void schedtemplate(void *arg);
 
 /* ---- timer.c ---------------------------------------------------------------------- */

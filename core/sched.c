@@ -17,27 +17,28 @@
 #define M_STACK (256 * 1024ul)
 #define SPARES 1 /* idle Ms ahead of need: sysmon must never wait for one */
 
-/* Start fn(mp) on a kernel thread with a stack of ours. On the template thread, or
- * before the scheduler runs. */
-static int startthread(void (*fn)(void *), struct m *mp)
+/* Start fn(mp) on a kernel thread with a stack of ours. On the template thread, on a kept
+ * G's, or before the scheduler runs. */
+int startthread(void (*fn)(void *), struct m *mp)
 {
-	char *stack = sysalloc(M_STACK);
 	int err;
 
-	if (!stack)
+	if (!mp->stack)
+		mp->stack = sysalloc(M_STACK);
+	if (!mp->stack)
 		return -ENOMEM;
-	err = corehooks.thread_start(fn, mp, stack, M_STACK);
-	if (err)
-		sysfree(stack, M_STACK);
+	err = corehooks.thread_start(fn, mp, mp->stack, M_STACK);
 	return err;
 }
 
 /* A new M, idle: it takes the P that it was made for when it comes up. */
 static void startM(void)
 {
-	struct m *mp = allocm();
+	struct m *mp = deadmget();
 	int err;
 
+	if (!mp)
+		mp = allocm();
 	/* a limit on kernel threads may be met for a moment only */
 	xadd(&sched.nmstarting, 1);
 	for (int i = 0; (err = startthread(mstart, mp)) == -EAGAIN && i < 1000;
@@ -297,6 +298,7 @@ int schedinit(void)
 	m0.curg = gp;
 	sched.maing = gp;
 	sigadopt(&m0, gp);
+	accountmain(gp);
 	lock(&sched.lock);
 	acquirep(&m0, pidleget());
 	sched.wantspare = 1;
@@ -344,7 +346,8 @@ void schedfork(void)
 	gp->foreign = true;
 	gp->unwire = false;
 	gp->nwired = 0;
-	gp->native = false;
+	gp->native = gp->kept = false;
+	gp->flags &= ~GF_ACCOUNT;
 	gp->waitaddr = 0;
 	gp->timer.idx = 0;
 	gp->side = NULL;

@@ -118,11 +118,14 @@ bool sigstackalloc(struct m *mp)
 	uintptr_t lo;
 	stack_t ss;
 
-	if (mp->sigstack)
+	if (mp->sigstack && mp == &m0)
 		return true; /* a fork child's */
-	lo = stacks + stackslot * xadd(&nstacks, 1);
+	lo = mp->sigstack; /* of its last kernel thread */
+	if (!lo)
+		lo = stacks + stackslot * xadd(&nstacks, 1);
 	/* the first page stays a guard */
-	if (lo >= stacksend || !sysopen(lo + PAGE, stackslot - PAGE))
+	if (lo >= stacksend ||
+	    (!mp->sigstack && !sysopen(lo + PAGE, stackslot - PAGE)))
 		return false;
 	*slotm(lo) = mp;
 	ss = (stack_t){ .ss_sp = (void *)(lo + PAGE),

@@ -127,6 +127,12 @@ static long readproc(struct m *mp, char *buf, long size)
 {
 	long n = 0;
 
+	if (READ_ONCE(mp->newtid)) {
+		if (mp->procfd >= 0)
+			RAW(__NR_close, mp->procfd);
+		mp->procfd = -1;
+		WRITE_ONCE(mp->newtid, false);
+	}
 	if (mp->procfd < 0)
 		mopenproc(mp);
 	if (mp->procfd >= 0)

@@ -70,7 +70,16 @@ static long makering(struct uring *u)
 		return u->index;
 	}
 	layout(u, &p, mem, mem + PAGE);
+	u->mem = mem;
 	return 0;
+}
+
+/* mp's kernel thread, whose ring it is, ends. */
+void uringexit(struct m *mp)
+{
+	if (mp->uring.mem)
+		sysfree(mp->uring.mem, 2 * PAGE);
+	mp->uring = (struct uring){ 0 };
 }
 
 static void *mapring(int fd, size_t size, uint64_t off)

@@ -94,6 +94,23 @@ EXPORT int dup3(int fd, int to, int flags)
 	return HANDOFF(REAL(dup3)(fd, to, flags));
 }
 
+/* Who gets a file's signals may be a thread. */
+static int fcntlowner(int fd, int cmd, struct f_owner_ex *owner)
+{
+	struct f_owner_ex o;
+	int r;
+
+	if (cmd == F_SETOWN_EX && owner->type == F_OWNER_TID) {
+		o = *owner;
+		o.pid = kerneltid(o.pid);
+		return REAL(fcntl)(fd, cmd, &o);
+	}
+	r = REAL(fcntl)(fd, cmd, owner);
+	if (r == 0 && cmd == F_GETOWN_EX && owner->type == F_OWNER_TID)
+		owner->pid = ourtid(owner->pid);
+	return r;
+}
+
 static int fcntls(int fd, int cmd, void *arg)
 {
 	int r;
@@ -113,6 +130,9 @@ static int fcntls(int fd, int cmd, void *arg)
 		netpollunhint(fd); /* it may block now, or not any more */
 		netpollchanged();
 		return r;
+	case F_SETOWN_EX:
+	case F_GETOWN_EX:
+		return fcntlowner(fd, cmd, arg);
 	}
 	return REAL(fcntl)(fd, cmd, arg);
 }

@@ -148,7 +148,7 @@ static int timeoutof(int op, bool realtime, const struct timespec *ts,
 	if (op != FUTEX_WAIT)
 		return deadlineof(realtime ? CLOCK_REALTIME : CLOCK_MONOTONIC,
 				  ts, deadline);
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	REAL(clock_gettime)(CLOCK_MONOTONIC, &now);
 	abs.tv_sec = ts->tv_sec > INT64_MAX / 2 ? INT64_MAX / 2 :
 						  ts->tv_sec + now.tv_sec;
 	abs.tv_nsec = ts->tv_nsec + now.tv_nsec;
@@ -381,7 +381,8 @@ EXPORT long syscall(long n, ...)
 	if (ong()) {
 		if (n == SYS_futex && waits(a[1]))
 			return kernelwait(a);
-		if (n != SYS_futex && blockcall(n, a, &r))
+		if (n != SYS_futex &&
+		    (blockcall(n, a, &r) || keepcall(n, a, &r)))
 			return r;
 	}
 	if (forkcall(n, a, &r) || execcall(n, a, &r))

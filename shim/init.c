@@ -27,7 +27,7 @@ static int64_t clocknow(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	REAL(clock_gettime)(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000000000l + ts.tv_nsec;
 }
 
@@ -357,7 +357,7 @@ int deadlineof(clockid_t clock, const struct timespec *ts, int64_t *deadline)
 	}
 	d = ts->tv_sec < 0 ? 0 : ts->tv_sec * 1000000000l + ts->tv_nsec;
 	if (clock == CLOCK_REALTIME) {
-		clock_gettime(CLOCK_REALTIME, &now);
+		REAL(clock_gettime)(CLOCK_REALTIME, &now);
 		d -= now.tv_sec * 1000000000l + now.tv_nsec;
 		d += clocknow();
 	} else if (clock != CLOCK_MONOTONIC) {

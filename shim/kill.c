@@ -117,6 +117,7 @@ EXPORT int kill(pid_t pid, int sig)
 
 	if (!ong())
 		return REAL(kill)(pid, sig);
+	pid = processtid(pid);
 	if (pid == getpid() && toself(sig, &si))
 		return 0;
 	r = REAL(kill)(pid, sig);
@@ -137,6 +138,7 @@ EXPORT int sigqueue(pid_t pid, int sig, const union sigval value)
 	siginfo_t si = fromus(SI_QUEUE);
 
 	si.si_value = value;
+	pid = processtid(pid);
 	if (ong() && pid == getpid() && toself(sig, &si))
 		return 0;
 	return REAL(sigqueue)(pid, sig, value);
@@ -199,7 +201,7 @@ static long queuecall(long n, long *a)
 	struct thread *t;
 	siginfo_t si;
 
-	if (!info || (one ? !istid((int)a[1]) : (pid_t)a[0] != getpid()))
+	if (!info || (one ? !istid((int)a[1]) : processtid((pid_t)a[0]) != getpid()))
 		return -ENOSYS;
 	si = *info;
 	if (!one)

@@ -50,7 +50,7 @@ static void child(void)
 		schedfork();
 		threadcount = 1;
 		self.wired = 0;
-		self.schedwired = false;
+		self.schedwired = self.kept = self.handsdown = false;
 		self.vforked = false;
 		self.tid = 0;
 	}

@@ -311,6 +311,15 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 	__atomic_add_fetch(&threadcount, 1, __ATOMIC_RELAXED);
 	/* before it can run: POSIX lets it be used by the new thread */
 	*out = (pthread_t)gtp(gp);
+	if (unlikely(self.handsdown)) {
+		t->kept = t->handsdown = true;
+		if (newprockept(gp, threadmain, mask) == 0)
+			return 0;
+		__atomic_sub_fetch(&threadcount, 1, __ATOMIC_RELAXED);
+		t->state = FREED;
+		gfput(gp);
+		return EAGAIN;
+	}
 	first = runsfirst(t);
 	t->begun = first ? &begun : NULL;
 	newproc(gp, threadmain, mask);

@@ -107,25 +107,7 @@ EXPORT int prctl(int op, ...)
 		memcpy((char *)a[0], self.name, 16);
 		return 0;
 	}
-	return REAL(prctl)(op, a[0], a[1], a[2], a[3]);
-}
-
-#define THREAD_CLOCK(tid) ((clockid_t)(~(unsigned)(tid) << 3 | 6))
-
-EXPORT int pthread_getcpuclockid(pthread_t pt, clockid_t *clock)
-{
-	NATIVELY(pthread_getcpuclockid, pt, clock);
-	struct thread *t = threadof(pt);
-	int tid;
-
-	if (!isg(pt))
-		return REAL(pthread_getcpuclockid)(pt, clock);
-	if (t->state == FREED || t->state == EXITED)
-		return ESRCH;
-	/* the clock of the kernel thread that runs it, or ran it last of all */
-	tid = t == &self ? (int)REAL(syscall)(SYS_gettid) : gtid(t->gp);
-	*clock = THREAD_CLOCK(tid ? tid : getpid());
-	return 0;
+	return keepprctl(op, a);
 }
 
 /* ---- policy, CPUs, nice value ------------------------------------------------------- */
@@ -384,20 +366,29 @@ EXPORT int pthread_getaffinity_np(pthread_t pt, size_t size, cpu_set_t *cpus)
 	return r;
 }
 
-EXPORT int sched_getaffinity(pid_t tid, size_t size, cpu_set_t *cpus)
+int threadcpus(int tid, size_t size, cpu_set_t *cpus)
 {
-	NATIVELY(sched_getaffinity, tid, size, cpus);
 	struct thread *t = named(tid);
 	long n;
 	int r;
 
 	if (!t)
 		return gone(tid) ? ret_errno(-ESRCH) :
-				   REAL(sched_getaffinity)(tid, size, cpus);
+				   (int)REAL(syscall)(SYS_sched_getaffinity,
+						      tid, size, cpus);
 	r = getcpus(t, size, cpus, &n);
-	if (r == 0)
-		memset((char *)cpus + n, 0, size - (size_t)n);
-	return ret_errno(-r);
+	return r ? ret_errno(-r) : (int)n;
+}
+
+EXPORT int sched_getaffinity(pid_t tid, size_t size, cpu_set_t *cpus)
+{
+	NATIVELY(sched_getaffinity, tid, size, cpus);
+	int n = threadcpus(tid, size, cpus);
+
+	if (n < 0)
+		return n;
+	memset((char *)cpus + n, 0, size - (size_t)n);
+	return 0;
 }
 
 EXPORT int pthread_setaffinity_np(pthread_t pt, size_t size,

@@ -21,10 +21,14 @@
 #include <stdarg.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/fsuid.h>
+#include <sys/io.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
+#include <sys/personality.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/select.h>
@@ -95,6 +99,9 @@ int __isoc99_scanf(const char *fmt, ...);
 /* Behind pthread_atfork; libc declares it for itself only. */
 int __register_atfork(void (*prepare)(void), void (*parent)(void),
 		      void (*child)(void), void *dso);
+
+/* libcap's header declares it. */
+int capset(void *head, const void *data);
 
 struct real {
 	int resolved;

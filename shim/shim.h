@@ -53,6 +53,7 @@ struct thread {
 	bool vforked;		/* the child of a vfork runs on this thread */
 	uint64_t forkmask;	/* the kernel's, while it forks */
 	bool schedwired;	/* policy or affinity wires it */
+	bool kept, handsdown;	/* its kernel thread ends with it: keep.c */
 	uint32_t opening;	/* calls of dlopen that it is in: loader.c */
 	uint32_t interrupt;	/* its wait in the kernel shall end: it is cancelled */
 	bool waits;		/* in such a wait */
@@ -281,8 +282,28 @@ struct thread *threadoftid(int tid);
 /* A system call that sends a signal to the process itself or to a thread that we number
  * (kill.c): its result, -E; -ENOSYS if it is none. */
 long killcall(long n, long *args);
+/* sched_getaffinity(2): how many bytes of the set were filled, or -1 (pthread_sched.c). */
+int threadcpus(int tid, size_t size, cpu_set_t *cpus);
 /* A system call about thread numbers: its result, -E; -ENOSYS if it is none. */
 long tidcall(long n, long *args);
+
+/* A clock of a thread, by number. */
+#define THREAD_CLOCK(tid) ((clockid_t)(~(unsigned)(tid) << 3 | 6))
+struct g *clockthread(clockid_t clock);
+
+/* ---- what the kernel keeps by thread (keep.c) ------------------------------------------- */
+
+/* The kernel's number for tid, which the caller, if that is its own, keeps; one that is no
+ * thread's if there is none to keep. The other way round. */
+int kerneltid(int tid);
+int ourtid(int tid);
+/* The process, if that is a thread's number; else the same. */
+int processtid(int tid);
+/* The kernel's name for a thread's clock: the same. 0 */
+int kernelclock(clockid_t *clock);
+int keepprctl(int op, unsigned long a[4]);
+/* A system call that changes, or names, a thread: what syscall() returns in *res. */
+bool keepcall(long n, long *args, long *res);
 
 /* Some CPU of the set is one that the process may use. */
 bool cpusexist(const cpu_set_t *cpus);

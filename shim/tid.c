@@ -114,7 +114,7 @@ static int getattr(int tid, long *a)
 /* By the functions of ours that do the same. */
 static long schedcall(long n, long *a)
 {
-	int tid = (int)a[0];
+	int tid = (int)a[0], e = errno;
 
 	switch (n) {
 	case SYS_sched_setattr:
@@ -132,6 +132,17 @@ static long schedcall(long n, long *a)
 		return sched_getparam(tid, (struct sched_param *)a[1]);
 	case SYS_sched_setaffinity:
 		return sched_setaffinity(tid, (size_t)a[1], (cpu_set_t *)a[2]);
+	case SYS_sched_getaffinity:
+		return threadcpus(tid, (size_t)a[1], (cpu_set_t *)a[2]);
+	case SYS_sched_rr_get_interval:
+		return sched_rr_get_interval(tid, (struct timespec *)a[1]);
+	case SYS_getpriority: /* never negative, in the kernel */
+		errno = 0;
+		tid = getpriority((int)a[0], (id_t)a[1]);
+		if (errno)
+			return -1;
+		errno = e;
+		return 20 - tid;
 	case SYS_setpriority:
 		return setpriority((int)a[0], (id_t)a[1], (int)a[2]);
 	default:
@@ -162,6 +173,7 @@ long tidcall(long n, long *a)
 	case SYS_pidfd_send_signal:
 		return killcall(n, a);
 	case SYS_setpriority:
+	case SYS_getpriority:
 		if (a[0] != PRIO_PROCESS || !ours(a[1]))
 			return -ENOSYS;
 		break;
@@ -172,6 +184,8 @@ long tidcall(long n, long *a)
 	case SYS_sched_setparam:
 	case SYS_sched_getparam:
 	case SYS_sched_setaffinity:
+	case SYS_sched_getaffinity:
+	case SYS_sched_rr_get_interval:
 		if (!ours(a[0]))
 			return -ENOSYS;
 		break;

@@ -7,7 +7,7 @@ static int64_t now(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	REAL(clock_gettime)(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000000000l + ts.tv_nsec;
 }
 

@@ -85,6 +85,7 @@
 	X(io_streams, NULL, 60)                                                \
 	X(io_timeouts, NULL, 60)                                               \
 	X(join, NULL, 30)                                                      \
+	X(keep, "20", 60)                                                      \
 	X(keys, NULL, 30)                                                      \
 	X(locale_ctype, NULL, 30)                                              \
 	X(malloc_10000, NULL, 60)                                              \
