@@ -234,12 +234,25 @@ $(B)/test/posix/linked/libblocking.so: $(BLOCKING)
 	@mkdir -p $(@D)
 	$(Q)ln -sf ../$(<F) $@
 
+# ---- test/bench: ordinary programs, to be measured ---------------------------
+
+BENCH_SRC := $(wildcard test/bench/*.c)
+BENCH_BIN := $(BENCH_SRC:%.c=$(B)/%)
+
+$(BENCH_BIN): $(B)/%: %.c $(FLAGS)
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(POSIX_CFLAGS) -Wextra -Werror -MF $@.d $< -o $@
+
+.PHONY: benches
+benches: $(BENCH_BIN)
+
 # ---- Running the tests ------------------------------------------------------
 
 .PHONY: tests check check-all check-layers check-exports check-unit \
         check-preload check-real model asan ubsan tsan clean install
 
-tests: all $(POSIX) $(if $(UNIT_SRC),$(UNIT)) $(if $(PRELOAD_SRC),$(PRELOAD))
+tests: all $(BENCH_BIN) $(POSIX) $(if $(UNIT_SRC),$(UNIT)) $(if $(PRELOAD_SRC),$(PRELOAD))
 
 check: check-layers check-exports check-unit check-preload
 check-all: check model asan ubsan tsan check-real
@@ -297,4 +310,4 @@ clean:
 
 -include $(ASM_OBJ:.o=.d) $(CORE_OBJ:.o=.d) $(SHIM_OBJ:.o=.d)
 -include $(UNIT_OBJ:.o=.d) $(PRELOAD_OBJ:.o=.d)
--include $(addsuffix .d,$(POSIX_SO) $(POSIX_C) $(POSIX_CXX))
+-include $(addsuffix .d,$(POSIX_SO) $(POSIX_C) $(POSIX_CXX) $(BENCH_BIN))
