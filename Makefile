@@ -6,6 +6,10 @@
 #                           minute; make check-all adds the real programs
 #   make asan ubsan tsan    the unit tests under a sanitizer
 #   make model              the Promela models, with spin
+#   make check-ab           the tests of gmp-ab
+#   make bench              test/bench natively and under the library, in some
+#                           minutes; BENCH=regex selects, RUNS=n (5)
+#   make bench-compare BASELINE=file    against an older build/bench.json
 #   make CC=clang B=build/clang
 #   make V=1                full commands;   make print-CFLAGS  one variable
 #
@@ -47,6 +51,7 @@ LIB     := $(B)/libgmp_shim.so
 CORE    := $(B)/libgmpcore.a
 UNIT    := $(B)/test/unit/unit
 PRELOAD := $(B)/test/preload/preload
+LAUNCH  := $(B)/gmp-ab-launch
 
 # What of shim/ the unit tests need beside the core.
 UNIT_SHIM_OBJS ?= $(patsubst %.c,$(B)/%.o, \
@@ -115,7 +120,7 @@ print-%:
 
 # ---- The library and the core archive ---------------------------------------
 
-all: $(LIB) $(CORE)
+all: $(LIB) $(CORE) $(LAUNCH)
 
 # Objects follow a change of compiler or flags, not only of sources.
 FLAGS := $(B)/.flags
@@ -144,6 +149,11 @@ $(SHIM_OBJ): $(B)/%.o: %.c $(FLAGS)
 $(LIB): $(ASM_OBJ) $(CORE_OBJ) $(SHIM_OBJ) shim/libgmp_shim.map
 	$(say) LINK $@
 	$(Q)$(CC) $(LIB_LDFLAGS) $(LDFLAGS) $(filter %.o,$^) -ldl -lpthread -o $@
+
+# Static: it starts what gmp-ab measures, and is not to be preloaded itself.
+$(LAUNCH): scripts/gmpab/launch.c $(FLAGS)
+	$(say) CC $<
+	$(Q)$(CC) -std=gnu11 $(OPT) $(WARN) -static $< -o $@
 
 # Made anew each time: ar would keep the objects of sources since deleted.
 $(CORE): $(ASM_OBJ) $(CORE_OBJ)
@@ -244,18 +254,35 @@ $(BENCH_BIN): $(B)/%: %.c $(FLAGS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(POSIX_CFLAGS) -Wextra -Werror -MF $@.d $< -o $@
 
-.PHONY: benches
+RUNS       ?= 5
+BENCH_JSON := $(B)/bench.json
+AB         := scripts/gmp-ab
+
+.PHONY: benches bench bench-compare
 benches: $(BENCH_BIN)
+
+bench: $(LIB) $(LAUNCH) benches
+	$(Q)BIN='$(abspath $(B))/test/bench' GMP_SHIM_LIB='$(abspath $(LIB))' \
+	  $(AB) --suite test/bench/suite --runs $(RUNS) \
+	  $(if $(BENCH),--only '$(BENCH)') \
+	  --json $(BENCH_JSON) --html $(B)/bench.html
+
+$(BENCH_JSON):
+	$(Q)$(MAKE) bench
+
+bench-compare: $(BENCH_JSON)
+	$(if $(BASELINE),,$(error which one? make bench-compare BASELINE=file))
+	$(Q)$(AB) --compare '$(BASELINE)' $(BENCH_JSON)
 
 # ---- Running the tests ------------------------------------------------------
 
 .PHONY: tests check check-all check-layers check-exports check-unit \
-        check-preload check-real model asan ubsan tsan clean install
+        check-preload check-real check-ab model asan ubsan tsan clean install
 
 tests: all $(BENCH_BIN) $(POSIX) $(if $(UNIT_SRC),$(UNIT)) $(if $(PRELOAD_SRC),$(PRELOAD))
 
 check: check-layers check-exports check-unit check-preload
-check-all: check model asan ubsan tsan check-real
+check-all: check model asan ubsan tsan check-real check-ab
 
 check-layers: all
 	$(Q)CC='$(CC)' scripts/check-layers $(B)
@@ -284,6 +311,11 @@ check-preload: tests
 check-real:
 	$(Q)$(MAKE) check-preload PRELOAD_ARGS="--filter 'real/*'"
 
+# Debian's Python, for its packages.  No cache of theirs in the tree.
+check-ab: all benches
+	$(Q)BUILD_DIR='$(abspath $(B))' /usr/bin/python3 -B -m pytest -q \
+	  -p no:cacheprovider $(AB_ARGS) test/ab
+
 asan:
 	$(Q)$(MAKE) B=$(B)/asan SAN=address check-unit
 ubsan:
@@ -300,10 +332,14 @@ model:
 
 # ---- The rest ---------------------------------------------------------------
 
-install: $(LIB)
-	install -d $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(LIB) $(DESTDIR)$(PREFIX)/lib/libgmp_shim.so
-	install -m 755 scripts/gmp-run $(DESTDIR)$(PREFIX)/bin/gmp-run
+install: $(LIB) $(LAUNCH)
+	install -d $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/bin \
+	  $(DESTDIR)$(PREFIX)/share/gmp_shim/gmpab/page
+	install -m 755 $(LIB) $(LAUNCH) $(DESTDIR)$(PREFIX)/lib
+	install -m 755 scripts/gmp-run scripts/gmp-ab $(DESTDIR)$(PREFIX)/bin
+	install -m 644 scripts/gmpab/*.py $(DESTDIR)$(PREFIX)/share/gmp_shim/gmpab
+	install -m 644 scripts/gmpab/page/* \
+	  $(DESTDIR)$(PREFIX)/share/gmp_shim/gmpab/page
 
 clean:
 	rm -rf $(B)
