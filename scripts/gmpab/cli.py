@@ -191,7 +191,9 @@ def check_entry(p: Parser, o: argparse.Namespace) -> None:
         mark = "{" + o.sweep[0] + "}"
         texts = [*o.command, o.load or ""]
         if not any(mark in text for text in texts):
-            p.error(f"--sweep {o.sweep[0]}: {mark} is neither in the command nor in --load")
+            p.error(
+                f"--sweep {o.sweep[0]}: {mark} is neither in the command nor in --load"
+            )
 
 
 def entry(name: str, o: argparse.Namespace) -> Entry:
@@ -202,7 +204,8 @@ def entry(name: str, o: argparse.Namespace) -> Entry:
         o.sweep[1] if o.sweep else [None],
         lambda tools: Plan(
             tools, o.command, o.load, o.wait_port, o.prepare, o.check, o.same_output,
-            form, o.own_pace, o.metric, higher, dict(o.set), o.stdin, o.timeout, o.start_timeout,
+            form, o.own_pace, o.metric, higher, dict(o.set), o.stdin, o.timeout,
+            o.start_timeout,
         ),
     )
 

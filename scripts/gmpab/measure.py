@@ -15,7 +15,7 @@ from .model import (
     HIGHER, KERNEL_THREADS, PEAK_COUNTED, PEAK_SAMPLED, PROGRAM_THREADS, SHIM,
     Comparison, Metric, Run,
 )
-from .parse import Value, custom, parse
+from .parse import custom, parse
 from .process import Command, Failed, Tools, environment
 
 
@@ -174,7 +174,10 @@ class Bench:
         """How many were served: as counted by the tool, or by its rate."""
         if REQUESTS in run.values:
             return run.values[REQUESTS]
-        return run.values.get("throughput", 0) * wall
+        rates = [v for n, v in run.values.items() if n.endswith("throughput")]
+        # of the whole, or of the only test there was
+        rate = run.values.get("throughput") or (rates[0] if len(rates) == 1 else 0)
+        return rate * wall
 
     def wait_for_port(self, command: Command, kept: Files, side: str) -> None:
         deadline = time.monotonic() + self.plan.start_timeout

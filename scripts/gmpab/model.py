@@ -108,18 +108,18 @@ def direction(unit: str) -> str:
     return HIGHER if unit.endswith("/s") else LOWER
 
 
-def digits(value: float) -> str:
-    """Three significant digits, and never an exponent."""
+def digits(value: float, count: bool = False) -> str:
+    """Three significant digits, and never an exponent; a whole count as it is."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else str(value)
     places = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{0 if value == round(value) else places}f}"
+    return f"{value:,.{0 if count and value == round(value) else places}f}"
 
 
 def show(value: float, unit: str) -> str:
     for least, size, name in _SCALES.get(unit, _PLAIN):
         if abs(value) >= least or least == 0:
-            text = digits(value / size)
+            text = digits(value / size, count=size == 1 and unit not in _SCALES)
             if unit in _SCALES:
                 return f"{text} {name}"
             return f"{text}{' ' if name else ''}{name} {unit}".rstrip()

@@ -137,17 +137,20 @@ def main_metrics(c: Comparison) -> list[Metric]:
     return own or named(c, "wall")
 
 
+def without_percentiles(c: Comparison) -> list[Metric]:
+    """The same, with p99 alone of those that have a chart of their own."""
+    drawn = {m.name for _, found in percentiles(c) for _, m in found}
+    return [m for m in main_metrics(c) if m.name not in drawn or m.name.endswith("p99")]
+
+
 def charts(c: Comparison) -> list[Chart]:
     found: list[Chart | None] = []
     first = next((p for p in c.points if p.runs), None)
     if not first:
         return []
     if c.variable and len(c.points) > 1:
-        spread_out = {m.name for _, ps in percentiles(c) for _, m in ps}
-        shown = [m for m in main_metrics(c)
-                 if m.name not in spread_out or m.name.endswith("p99")]
         costs = named(c, "server CPU during the load", "peak kernel threads")
-        for m in [*shown, *costs]:
+        for m in [*without_percentiles(c), *costs]:
             found.append(curve(f"{m.name} by {c.variable}", c, m))
         for m in named(c, "peak RSS"):
             across = c.metrics["peak kernel threads"]
@@ -167,10 +170,11 @@ def overview(report: Report) -> Chart | None:
     for c in report.comparisons:
         for point in c.points:
             at = "" if point.value is None else f" {c.variable}={point.value}"
-            for m in main_metrics(c):
+            for m in without_percentiles(c):
                 if d := difference(point, m):
                     # A benchmark's only figure often has its name.
-                    tail = "" if m.name == c.name else f": {m.name}"
+                    same = m.name == c.name.replace("_", " ")
+                    tail = "" if same else f": {m.name}"
                     rows.append((f"{c.name}{at}{tail}", d))
     return ratios("shim against native, everything", rows)
 

@@ -52,7 +52,7 @@ class Spread:
 @dataclass(frozen=True)
 class Difference:
     """ratio: above 1 the shim is better, whichever way the metric goes. None where a
-    median is 0; low and high None where there is no interval, or too little to make one of."""
+    median is 0; low and high None where there is no ratio, or too few rounds."""
 
     native: Spread
     shim: Spread

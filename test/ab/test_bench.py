@@ -32,7 +32,9 @@ def test_none_is_forgotten():
     assert [p for p in sources if f"$BIN/{p}" not in suite] == []
 
 
-@pytest.mark.parametrize("program, args", [(p, a) for p, l in PROGRAMS.items() for a in l])
+@pytest.mark.parametrize(
+    "program, args", [(p, a) for p, variants in PROGRAMS.items() for a in variants]
+)
 def test_program(ab, program, args):
     command = [BENCH / program, *args.split()]
     assert ab("-n", 1, "-w", 0, "--format", "lines", "--", *command) == 0

@@ -36,7 +36,7 @@ def until(condition, seconds: float = 60) -> bool:
 
 @pytest.fixture
 def running(tmp_path, script):
-    """gmp-ab on a terminal, with a program whose third run leaves a daemon and sleeps."""
+    """gmp-ab on a terminal; the program's third run leaves a daemon and sleeps."""
     mark = str(uuid.uuid4())
     runs = tmp_path / "runs"
     program = script(

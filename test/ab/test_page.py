@@ -118,7 +118,8 @@ const rgb = (css) => {
 return [...document.querySelectorAll("figure.chart canvas")].map((canvas) => {
   const chart = Chart.getChart(canvas);
   const area = chart.chartArea;
-  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const { width, height } = canvas;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
   const count = ([r, g, b]) => {
     let n = 0;
     for (let i = 0; i < data.length; i += 4)
@@ -202,7 +203,8 @@ def test_values_on_hover(browser, tmp_path):
     ActionChains(browser).move_to_element_with_offset(canvas, *at).perform()
     shown = browser.execute_script(
         """const t = Chart.getChart(arguments[0]).tooltip;
-           return [t.opacity, t.title.join(), t.body.flatMap((b) => b.lines).join('\\n')]""",
+           const lines = t.body.flatMap((b) => b.lines);
+           return [t.opacity, t.title.join(), lines.join('\\n')];""",
         canvas)
     assert shown[0] > 0 and shown[1] == "connections 1 k"
     native, shim = shown[2].splitlines()
@@ -212,7 +214,8 @@ def test_values_on_hover(browser, tmp_path):
 
 def test_switch_to_dark_redraws(browser, tmp_path):
     view(browser, "single", tmp_path)
-    colour = "return Chart.getChart(document.querySelector('canvas')).options.scales.x.ticks.color"
+    colour = """const c = Chart.getChart(document.querySelector('canvas'));
+                return c.options.scales.x.ticks.color"""
     light = browser.execute_script(colour)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
         "features": [{"name": "prefers-color-scheme", "value": "dark"}]})
@@ -223,7 +226,8 @@ def test_switch_to_dark_redraws(browser, tmp_path):
 def test_point_of_the_latencies_can_be_chosen(browser, tmp_path):
     view(browser, "sweep", tmp_path)
     last = """const f = [...document.querySelectorAll('figure.chart')].pop();
-              return Chart.getChart(f.querySelector('canvas')).data.datasets[2].data[0].y"""
+              const c = Chart.getChart(f.querySelector('canvas'));
+              return c.data.datasets[2].data[0].y"""
     before = browser.execute_script(last)
     choice = Select(browser.find_element("css selector", "figure select"))
     assert choice.first_selected_option.text == "connections = 5000"

@@ -89,8 +89,9 @@ def test_custom():
 
 
 @pytest.mark.parametrize("value, unit, text", [
-    (0, "s", "0 ns"), (0.0125, "s", "12.5 ms"), (3.5e-7, "s", "350 ns"), (90, "s", "90 s"),
-    (100, "", "100"), (1461, "", "1,461"), (12345, "req/s", "12.3 k req/s"),
+    (0, "s", "0 ns"), (0.0125, "s", "12.5 ms"), (3.5e-7, "s", "350 ns"),
+    (90, "s", "90.0 s"), (100, "", "100"), (6, "", "6"), (6.5, "", "6.50"),
+    (1461, "", "1,461"), (12345, "req/s", "12.3 k req/s"),
     (2.5e6, "", "2.50 M"), (512, "KiB", "512 KiB"), (1536, "KiB", "1.50 MiB"),
 ])
 def test_numbers_for_people(value, unit, text):
@@ -100,3 +101,5 @@ def test_numbers_for_people(value, unit, text):
 def test_digits_keep_their_zeros():
     assert [digits(x) for x in (100, 1000.0, 0, 0.1, 99.96)] == [
         "100", "1,000", "0", "0.100", "100.0"]
+    assert [digits(x, count=True) for x in (1, 20, 1461, 0.5)] == [
+        "1", "20", "1,461", "0.500"]
