@@ -58,9 +58,12 @@ void schedtemplate(void *arg)
 	mp->tid = gettid_raw();
 	mp->sigmask = MASK_ALL;
 	mp->nosig = true;
-	tlsg = mp->g0;
+	/* a program's own malloc may wait for a lock here */
+	mp->curg = mp->g0;
+	mp->g0->foreign = true;
 	mp->g0->sched.m = mp;
 	mp->g0->sched.fs = gettp();
+	tlsg = mp->g0;
 	for (;;) {
 		uint32_t wanted = 0;
 

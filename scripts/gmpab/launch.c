@@ -119,20 +119,18 @@ static void censusstart(void)
 {
 	struct sockaddr_nl self = { .nl_family = AF_NETLINK,
 				    .nl_groups = CN_IDX_PROC };
+	enum proc_cn_mcast_op op = PROC_CN_MCAST_LISTEN;
+	struct cn_msg cn = { .id = { CN_IDX_PROC, CN_VAL_PROC },
+			     .len = sizeof(op) };
 	struct {
 		struct nlmsghdr nl;
-		struct __attribute__((packed)) {
-			struct cn_msg cn;
-			enum proc_cn_mcast_op op;
-		};
-	} listen = {
-		.nl = { .nlmsg_len = sizeof(listen), .nlmsg_type = NLMSG_DONE },
-		.cn = { .id = { CN_IDX_PROC, CN_VAL_PROC },
-			.len = sizeof(enum proc_cn_mcast_op) },
-		.op = PROC_CN_MCAST_LISTEN,
-	};
+		unsigned char body[sizeof(cn) + sizeof(op)];
+	} listen = { .nl = { .nlmsg_len = sizeof(listen),
+			     .nlmsg_type = NLMSG_DONE } };
 	int room = 256 << 20;
 
+	memcpy(listen.body, &cn, sizeof(cn));
+	memcpy(listen.body + sizeof(cn), &op, sizeof(op));
 	census.fd = socket(AF_NETLINK,
 			   SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
 			   NETLINK_CONNECTOR);
