@@ -134,7 +134,7 @@ struct g {
 	size_t guard;		/* and its bytes */
 	uintptr_t userstack;	/* the caller's own stack, or 0 */
 
-	/* signals: by siglock, but where said (signal.c) */
+	/* signals: by siglock, but where said (sigsend.c) */
 	uint64_t sigpend;	/* sent to this G; read anywhere, seq_cst */
 	uint64_t sigwaits;	/* gsigwait's set */
 	struct signode *sigq;	/* oldest first */
@@ -573,7 +573,7 @@ static inline void sysmonlook(void)
 bool istimer(const uint64_t *info);
 bool barrierall(void);
 
-/* ---- signals: masks (sigmask.c), entry and sending (signal.c), preemption ------------- */
+/* ---- signals: masks (sigmask.c), the rest (see core/signal.h), preemption -------------- */
 #define MASK_ALL (~0ul)		/* all but those that must not be blocked */
 #define MASK_UNKNOWN (1ul << 8) /* no real mask: the kernel's differs */
 void msetmask(struct m *mp, uint64_t mask);

@@ -109,7 +109,7 @@ void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask)
 
 	gp->maskcall = false;
 	mp->sigmask = mask;
-	/* seq_cst: pairs with gsigsend, see signal.c */
+	/* seq_cst: pairs with gsigsend, see sigsend.c */
 	__atomic_store_n(&gp->sigmask, mask, __ATOMIC_SEQ_CST);
 	if (mask != was && counted(gp)) {
 		uint64_t opened = sigblockedbyall(was & ~mask);

@@ -1,4 +1,4 @@
-/* signal.c - one way in for signals, and signals for a given G.
+/* signal.c - the one way in for signals: entry and delivery.
  *
  * Entry. The kernel calls sigentry for every signal that the program handles, on the
  *      M's own alternate stack, everything blocked. The interrupted stack may be
@@ -15,31 +15,16 @@
  * Sections. While m->locks > 0 nothing of the program runs: the signal is sent on to
  *      the process, and blocked here until the next switch. One that is meant for
  *      this thread (m is P-less, or a poke) waits for releasem.
- * For one G. gsigsend queues it on the G (sigq, sigpend) and ends its wait, or pokes
- *      its M with the same signal (si_code POKE), so that the kernel interrupts or
- *      restarts a system call as the program's flags say. Whoever runs the G next
- *      sees GF_SIGNAL. A frame is never made up: a pending signal is raised on the M
- *      that runs the G, and the kernel builds it.
- * Order: gsigsend sets sigpend, then (membarrier) reads oncpu; gswitch stores oncpu,
- *      then afterswitch reads flags. gsigmask stores sigmask, then (fence) reads
- *      sigpend; gsigsend the reverse.
- * Locks: siglock, only allocation inside; holders have m->locks > 0, so the entry never finds it
- *      held by what it interrupted.
+ * For one G. What is queued for it (sigsend.c) is raised on the M that runs it, and so
+ *      enters here.
+ * Invariants: the last word of an alternate stack's slot is the M whose stack it is.
+ *      When a handler returns, the G's mask and alternate stack are what its frame says.
+ * Locks: siglock, with m->locks > 0.
  */
-#include "core/runtime.h"
-#include <asm/sigcontext.h>
-#include <linux/signal.h>
-#include <asm/ucontext.h> /* needs both */
+#include "core/signal.h"
 #include <errno.h>
 
-#define NSIG_ 64
-#define BIT(sig) (1ul << ((sig)-1))
 #define REDZONE 128
-#define SETMASK 2
-#define FAULTS (BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGBUS) | BIT(SIGFPE) | \
-		BIT(SIGSEGV) | BIT(SIGSYS))
-#define UNBLOCKABLE (BIT(SIGKILL) | BIT(SIGSTOP) | BIT(32) | BIT(33))
-#define IGNORED (BIT(SIGCHLD) | BIT(SIGCONT) | BIT(SIGURG) | BIT(SIGWINCH))
 #define SS_AUTODISARM_ (1 << 31)
 #define SS_INVALID 0x40 /* rt_sigreturn: leave the alternate stack alone */
 #define EFLAGS_HANDLER (~0x10500ul) /* without DF, TF, RF */
@@ -51,35 +36,11 @@ struct frame {
 	siginfo_t info;
 };
 
-struct signode {
-	struct signode *next;
-	int sig;
-	bool shared; /* was sent to the process: merges with its like only, and is
-		      * the process's again if the G exits */
-	siginfo_t info;
-};
-
-struct ksigaction {
-	void *handler;
-	unsigned long flags;
-	const void *restorer;
-	uint64_t mask;
-};
-
-bool sigstarted;
-static struct mutex siglock;
-static struct sigact actions[NSIG_ + 1]; /* by siglock */
-static uint64_t handled;		 /* signals that enter here; by siglock */
-static uint64_t poked;			 /* signals ever queued for a G; by siglock */
-static uint64_t ignored;		 /* whatever their handlers; by siglock */
-static uint32_t nignoring;		 /* callers of gsigignore; by siglock */
-static struct signode *freenodes;	 /* by siglock */
-static uint32_t nqueued;		 /* nodes in use; by siglock */
-static uintptr_t stacks, stacksend;	 /* alternate stacks of Ms: one region */
-static size_t stackslot;		 /* a power of two */
+static uintptr_t stacks, stacksend; /* alternate stacks of Ms: one region */
+static size_t stackslot;	    /* a power of two */
 static uint32_t nstacks;
 
-/* ---- the alternate stacks of Ms ------------------------------------------------------- */
+/* ---- the alternate stacks of Ms -------------------------------------------------- */
 
 /* The last word of a slot is the M. */
 static struct m **slotm(uintptr_t sp)
@@ -152,570 +113,7 @@ void gwithtp(uintptr_t tp, void (*fn)(long, long, long), long a, long b, long c)
 	withtp(tp, fn, a, b, c);
 }
 
-/* ---- actions ----------------------------------------------------------------------------- */
-
-static bool ishandler(const void *h)
-{
-	return (uintptr_t)h > 1;
-}
-
-static void sigentry(int sig, siginfo_t *info, struct ucontext *uc);
-
-/* The default action, where it is to end or stop the process, of a signal that was
- * queued for a G before: a poke may still be on its way to an M that the G has left,
- * and must not do that. Holds siglock. */
-static bool entersbydefault(int sig, const struct sigact *a)
-{
-	return !a->handler && (poked & BIT(sig) & ~IGNORED);
-}
-
-/* Tell the kernel. Holds siglock. */
-static int install(int sig, const struct sigact *a)
-{
-	bool dfl = entersbydefault(sig, a);
-	struct ksigaction k = { .handler = a->handler,
-				.flags = a->flags,
-				.mask = a->mask };
-
-	if (ishandler(a->handler) || sig == SIGPREEMPT || dfl) {
-		k.handler = (void *)sigentry;
-		k.flags = (a->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT |
-				       SA_RESTART)) |
-			  SA_SIGINFO | SA_ONSTACK;
-		k.mask = ~0ul;
-		if (sig == SIGPREEMPT || dfl)
-			k.flags |= SA_RESTART;
-	}
-	k.flags |= SA_RESTORER;
-	k.restorer = sigrestorer_;
-	return (int)RAW(__NR_rt_sigaction, sig, &k, NULL, 8);
-}
-
-static void record(int sig, const struct sigact *a)
-{
-	uint64_t was = handled;
-
-	actions[sig] = *a;
-	actions[sig].mask &= ~(BIT(SIGKILL) | BIT(SIGSTOP));
-	if (ishandler(a->handler) || entersbydefault(sig, a))
-		handled |= BIT(sig);
-	else
-		handled &= ~BIT(sig);
-	if (handled != was)
-		sigchanged();
-}
-
-static void discard(int sig);
-
-int gsigaction(int sig, const struct sigact *act, struct sigact *old)
-{
-	struct m *mp;
-	int err = 0;
-
-	if (sig < 1 || sig > NSIG_ || (act && (BIT(sig) & UNBLOCKABLE)))
-		return -EINVAL;
-	mp = acquirem();
-	lock(&siglock);
-	if (old)
-		*old = actions[sig];
-	if (act) {
-		/* recorded first where a handler comes, last where one goes */
-		if (ishandler(act->handler))
-			record(sig, act);
-		err = install(sig, act);
-		record(sig, act);
-		if ((uintptr_t)act->handler == 1 ||
-		    (!act->handler && (BIT(sig) & IGNORED)))
-			discard(sig);
-	}
-	unlock(&siglock);
-	releasem(mp);
-	return err;
-}
-
-/* Those that enter here. */
-uint64_t sighandled(void)
-{
-	return READ_ONCE(handled);
-}
-
-/* ---- queues of signals for one G ---------------------------------------------------------- */
-
-/* Holds siglock. */
-static struct signode *nodeget(void)
-{
-	struct signode *n = freenodes;
-
-	if (n)
-		freenodes = n->next;
-	else
-		n = persistentalloc(sizeof(*n));
-	return n;
-}
-
-static void nodeput(struct signode *n)
-{
-	nqueued--;
-	n->next = freenodes;
-	freenodes = n;
-}
-
-/* Take the oldest of these signals off gp. Holds siglock. 0: none. */
-static int taken(struct g *gp, uint64_t set, siginfo_t *info)
-{
-	struct signode **link = &gp->sigq, *n;
-	uint64_t left = 0;
-	int sig = 0, best = 0;
-
-	/* lowest number first, as the kernel does, then oldest */
-	for (n = gp->sigq; n; n = n->next)
-		if ((BIT(n->sig) & set) && (!best || n->sig < best))
-			best = n->sig;
-	while ((n = *link)) {
-		if (n->sig == best && !sig) {
-			sig = best;
-			*info = n->info;
-			*link = n->next;
-			nodeput(n);
-			continue;
-		}
-		left |= BIT(n->sig);
-		link = &n->next;
-	}
-	__atomic_store_n(&gp->sigpend, left, __ATOMIC_SEQ_CST);
-	return sig;
-}
-
-/* One that gp does not block waits for it. */
-static bool sigready(struct g *gp)
-{
-	return (__atomic_load_n(&gp->sigpend, __ATOMIC_SEQ_CST) &
-		~READ_ONCE(gp->sigmask)) != 0;
-}
-
-/* Keep GF_SIGNAL in step. Owner, or under siglock: a look after the clear, since both
- * can at once. The flag pairs with afterswitch's look, after gswitch's store of
- * oncpu. */
-static void setflag(struct g *gp)
-{
-	if (!sigready(gp))
-		__atomic_fetch_and(&gp->flags, ~GF_SIGNAL, __ATOMIC_SEQ_CST);
-	if (sigready(gp))
-		__atomic_fetch_or(&gp->flags, GF_SIGNAL, __ATOMIC_SEQ_CST);
-}
-
-/* gp has exited, or a new thread begins on it: what it was to handle for the process is
- * the process's again. Whoever adds to gp's queue looks at its status afterwards, so
- * that one of the two finds it. gp's M, or that of who adds; acquired. */
-void sigflush(struct g *gp)
-{
-	struct signode *n, all = { 0 };
-
-	if (!READ_ONCE(gp->sigpend))
-		return;
-	for (;;) {
-		lock(&siglock);
-		n = gp->sigq;
-		if (n) {
-			gp->sigq = n->next;
-			all = *n;
-			nodeput(n);
-		} else {
-			__atomic_store_n(&gp->sigpend, 0, __ATOMIC_SEQ_CST);
-			setflag(gp);
-		}
-		unlock(&siglock);
-		if (!n)
-			return;
-		if (all.shared)
-			RAW(__NR_rt_sigqueueinfo, RAW(__NR_gettid), all.sig,
-			    &all.info);
-	}
-}
-
-uint64_t gsigpending(void)
-{
-	return __atomic_load_n(&getg()->sigpend, __ATOMIC_SEQ_CST);
-}
-
-/* Send sig to mp's kernel thread, marked as ours. */
-int sigpoke(struct m *mp, int sig)
-{
-	siginfo_t info = { 0 };
-
-	info.si_signo = sig;
-	info.si_code = POKE;
-	return (int)RAW(__NR_rt_tgsigqueueinfo, RAW(__NR_getpid), mp->tid, sig,
-			&info);
-}
-
-/* gp has a new signal: let it have it where it is. mp is the caller's, acquired. */
-static void alert(struct m *mp, struct g *gp, int sig)
-{
-	struct m *to;
-
-	if (gp == curg()) {
-		mp->sigwork = 1;
-		return;
-	}
-	if (ginterrupted(mp, gp, INT_SIGNAL))
-		return;
-	if (!barrierall()) /* pairs with gswitch, see the top */
-		fullfence();
-	/* one that waits for sig blocks it, and looks before it sleeps */
-	to = goncpu(gp);
-	if (to && !(READ_ONCE(gp->sigmask) & BIT(sig)))
-		sigpoke(to, sig);
-}
-
-/* Standard signals merge. Holds siglock. */
-static bool isqueued(const struct g *gp, int sig, bool shared)
-{
-	const struct signode *n = gp->sigpend & BIT(sig) ? gp->sigq : NULL;
-
-	while (n && (n->sig != sig || n->shared != shared))
-		n = n->next;
-	return n;
-}
-
-/* Add to gp's queue. Holds siglock. False: no memory. */
-static bool queue(struct g *gp, int sig, const siginfo_t *info, bool shared)
-{
-	struct signode *n, **link;
-
-	if (sig < 32 && isqueued(gp, sig, shared))
-		return true;
-	n = nodeget();
-	if (!n)
-		return false;
-	if (!(poked & BIT(sig))) {
-		poked |= BIT(sig);
-		if (entersbydefault(sig, &actions[sig])) {
-			install(sig, &actions[sig]);
-			record(sig, &actions[sig]);
-		}
-	}
-	n->next = NULL;
-	n->sig = sig;
-	n->shared = shared;
-	n->info = *info;
-	for (link = &gp->sigq; *link; link = &(*link)->next)
-		;
-	*link = n;
-	nqueued++;
-	__atomic_fetch_or(&gp->sigpend, BIT(sig), __ATOMIC_SEQ_CST);
-	setflag(gp);
-	return true;
-}
-
-/* sig is ignored from now on: so is what waits. Holds siglock. */
-static void discard(int sig)
-{
-	siginfo_t info;
-
-	for (uint32_t id = 1; nqueued && id <= READ_ONCE(sched.idgen) + 1;
-	     id++) {
-		struct g *gp = gliving(id);
-
-		while (gp && (READ_ONCE(gp->sigpend) & BIT(sig)))
-			taken(gp, BIT(sig), &info);
-	}
-}
-
-/* While libc has the kernel ignore these, behind our back. A thread that ignores a
- * signal drops it; but our main kernel thread may sleep with all blocked, and then the
- * kernel keeps it: it must not meet the handler afterwards. */
-void gsigignore(uint64_t set, bool on)
-{
-	static const long zero[2];
-	struct m *mp;
-
-	/* what came meanwhile is pending, or in the receiver's hands */
-	if (!on) {
-		while (RAW(__NR_rt_sigtimedwait, &set, NULL, zero, 8) > 0)
-			;
-		sigreceived();
-	}
-	mp = acquirem();
-	lock(&siglock);
-	nignoring += on ? 1 : -1u;
-	ignored = nignoring ? set : 0;
-	unlock(&siglock);
-	releasem(mp);
-}
-
-/* libc's system() has the kernel ignore some for a while, behind our back. */
-static bool kernelhandles(int sig)
-{
-	struct ksigaction k;
-
-	return RAW(__NR_rt_sigaction, sig, NULL, &k, 8) == 0 &&
-	       k.handler == (void *)sigentry;
-}
-
-/* Standard signals merge: one that sendon has sent to this thread is lost in a poke that
- * was pending there, and then the poke is both. */
-static bool ispoke(struct m *mp, int sig, siginfo_t *info)
-{
-	bool poke = info->si_code == POKE;
-	siginfo_t *saved;
-
-	if (likely(!mp || !(mp->resent & BIT(sig))))
-		return poke;
-	mp->resent &= ~BIT(sig);
-	if (!poke)
-		return false;
-	saved = (siginfo_t *)mp->resentinfo;
-	if (saved->si_signo == sig) {
-		*info = *saved;
-	} else { /* another one was sent on since */
-		*info = (siginfo_t){ 0 };
-		info->si_signo = sig;
-	}
-	mp->sigwork = 1; /* as after a poke */
-	return false;
-}
-
-/* One of what is pending for this kernel thread becomes gp's, its own before what is the
- * process's. False: there is none. */
-static bool onefromkernel(struct g *gp, uint64_t set, bool shared)
-{
-	static const long zero[2];
-	siginfo_t info;
-	int sig = (int)RAW(__NR_rt_sigtimedwait, &set, &info, zero, 8);
-
-	if (sig > 0 && !ispoke(gp->sched.m, sig, &info)) { /* gp has that one */
-		lock(&siglock);
-		queue(gp, sig, &info, shared);
-		unlock(&siglock);
-	}
-	return sig > 0;
-}
-
-static void fromkernel(struct g *gp, uint64_t set, bool shared)
-{
-	while (onefromkernel(gp, set, shared))
-		;
-}
-
-/* What waits for this kernel thread alone; only /proc tells it from the process's. 0 also
- * where there is no /proc: it stays there. */
-static uint64_t ownpending(void)
-{
-	static const char field[] = "\nSigPnd:\t";
-	char text[4096], *s = text;
-	uint64_t set = 0;
-	int fd = (int)RAW(__NR_openat, -100, "/proc/thread-self/status",
-			  O_RDONLY_CLOEXEC);
-	long n = 0;
-
-	if (fd >= 0) {
-		n = RAW(__NR_read, fd, text, sizeof(text) - 1);
-		RAW(__NR_close, fd);
-	}
-	text[n > 0 ? n : 0] = 0;
-	for (size_t k = 0; *s && k < sizeof(field) - 1; s++)
-		k = *s == field[k] ? k + 1 : *s == field[0];
-	for (; *s && *s != '\n'; s++)
-		set = set << 4 | (uint64_t)(*s <= '9' ? *s - '0' : *s - 'a' + 10);
-	return set;
-}
-
-/* gp is main's from now on, and may leave this kernel thread: what it has raised, and
- * blocks, goes along. One of each is taken before the next look: more of the same may be
- * the process's. */
-void sigadopt(struct m *mp, struct g *gp)
-{
-	bool got = gp->sigmask != 0;
-
-	mp->locks++;
-	while (got) {
-		uint64_t set = ownpending() & gp->sigmask;
-
-		got = set != 0;
-		for (; set && got; set &= set - 1)
-			got = onefromkernel(gp, set & -set, false);
-	}
-	mp->locks--;
-}
-
-/* gp has not asked to leave its M: what a system call of its has raised and it blocks
- * (a write that nobody reads) waits on this kernel thread, and must go along. */
-void sigtake(struct g *gp)
-{
-	uint64_t set = gp->sigmask & (BIT(SIGPIPE) | BIT(SIGXFSZ));
-
-	if (set)
-		fromkernel(gp, set, false);
-}
-
-/* These wait for the process, if any; gp has them now. See sigopen. */
-void sigclaim(struct m *mp, struct g *gp, uint64_t set)
-{
-	mp->locks++;
-	fromkernel(gp, set, true);
-	mp->locks--;
-}
-
-/* Let the kernel do what it does without a handler. */
-static void kernelsdefault(int sig)
-{
-	struct ksigaction k = { .flags = SA_RESTORER,
-				.restorer = sigrestorer_ };
-
-	RAW(__NR_rt_sigaction, sig, &k, NULL, 8);
-}
-
-/* Main, or the caller, lets sig in and there is a handler for it. */
-static bool letsin(const struct g *gp, int sig)
-{
-	return gp && READ_ONCE(gp->status) != Gdead &&
-	       !(READ_ONCE(gp->sigmask) & BIT(sig));
-}
-
-static int send(struct g *gp, int sig, const void *info, bool shared)
-{
-	struct m *mp = acquirem();
-	uint64_t bit = BIT(sig);
-	bool ok;
-	void *h;
-
-	lock(&siglock);
-	h = ignored & bit ? (void *)1 : actions[sig].handler;
-	if (!(READ_ONCE(gp->sigmask) & bit) && !ishandler(h)) {
-		/* default: of the process; ignored: nothing */
-		if (!h && !(bit & IGNORED)) {
-			kernelsdefault(sig);
-			RAW(__NR_kill, RAW(__NR_getpid), sig);
-		}
-		unlock(&siglock);
-		releasem(mp);
-		return 0;
-	}
-	ok = queue(gp, sig, info, shared);
-	unlock(&siglock);
-	/* seq_cst: pairs with gsigmask's store and look at sigpend */
-	if (ok && (!(__atomic_load_n(&gp->sigmask, __ATOMIC_SEQ_CST) & bit) ||
-		   (READ_ONCE(gp->sigwaits) & bit)))
-		alert(mp, gp, sig);
-	if (unlikely(READ_ONCE(gp->status) == Gdead))
-		sigflush(gp);
-	releasem(mp);
-	return ok ? 0 : -EAGAIN;
-}
-
-int gsigsend(struct g *gp, int sig, const void *info)
-{
-	return send(gp, sig, info, false);
-}
-
-/* Who gets sig, sent by the caller to the process: NULL if neither lets it in. */
-static struct g *targetof(int sig)
-{
-	struct g *gp = getg();
-
-	return letsin(sched.maing, sig) ? sched.maing :
-	       letsin(gp, sig)		? gp :
-					  NULL;
-}
-
-/* The kernel or a handler of the program has it in hand otherwise. */
-static bool handledhere(int sig)
-{
-	return sig >= 1 && sig <= NSIG_ && (READ_ONCE(handled) & BIT(sig)) &&
-	       kernelhandles(sig);
-}
-
-bool gsigkill(int sig, const void *info)
-{
-	struct g *to;
-
-	if (!handledhere(sig))
-		return false;
-	to = targetof(sig);
-	if (to)
-		return send(to, sig, info, true) == 0;
-	sigsettle(BIT(sig)); /* a handler's mask does not wait for the receiver */
-	return false;
-}
-
-void gsigsent(int sig)
-{
-	static const long zero[2];
-	uint64_t info[SIGINFO_SIZE / 8], set = BIT(sig);
-	struct g *to;
-	struct m *mp;
-	long r;
-
-	if (!handledhere(sig) || !(to = targetof(sig)))
-		return;
-	mp = acquirem();
-	r = RAW(__NR_rt_sigtimedwait, &set, info, zero, 8);
-	if (r > 0 && ispoke(mp, sig, (siginfo_t *)info))
-		mp->sigwork = 1; /* the caller still has that one */
-	else if (r > 0)
-		send(to, sig, info, true);
-	releasem(mp);
-	if (r <= 0)
-		sigreceived();
-}
-
-uint32_t gsigexec(void)
-{
-	struct m *mp = acquirem();
-	struct g *gp = curg();
-	struct signode **link = &gp->sigq, *n;
-	uint32_t given = 0;
-	uint64_t left = 0;
-	long tid = RAW(__NR_gettid);
-
-	RAW(__NR_rt_sigprocmask, SETMASK, &gp->sigmask, NULL, 8);
-	lock(&siglock);
-	while ((n = *link)) {
-		if (!(gp->sigmask & BIT(n->sig))) {
-			left |= BIT(n->sig);
-			link = &n->next;
-			continue;
-		}
-		if (n->shared)
-			RAW(__NR_rt_sigqueueinfo, tid, n->sig, &n->info);
-		else if (RAW(__NR_rt_tgsigqueueinfo, RAW(__NR_getpid), tid,
-			     n->sig, &n->info) == 0)
-			given++;
-		*link = n->next;
-		nodeput(n);
-	}
-	__atomic_store_n(&gp->sigpend, left, __ATOMIC_SEQ_CST);
-	setflag(gp);
-	unlock(&siglock);
-	releasem(mp);
-	return given;
-}
-
-/* The kernel gives a thread's own before the process's. */
-void gsigstay(uint32_t given)
-{
-	static const long zero[2];
-	struct m *mp = acquirem();
-	struct g *gp = curg();
-	uint64_t set = gp->sigmask, kernels = sigkernel(set);
-	siginfo_t info;
-	int sig;
-
-	while (given && (sig = (int)RAW(__NR_rt_sigtimedwait, &set, &info, zero,
-					8)) > 0) {
-		if (ispoke(mp, sig, &info))
-			continue;
-		given--;
-		lock(&siglock);
-		queue(gp, sig, &info, false);
-		unlock(&siglock);
-	}
-	RAW(__NR_rt_sigprocmask, SETMASK, &kernels, NULL, 8);
-	releasem(mp);
-}
-
-/* ---- delivery ----------------------------------------------------------------------------- */
+/* ---- delivery -------------------------------------------------------------------- */
 
 /* Bytes of the extended state behind a frame; 0: none. */
 static size_t xstatesize(const struct ucontext *uc)
@@ -781,28 +179,10 @@ static int altflags(const struct g *gp, uintptr_t sp)
 				       (gp->alt.flags & SS_AUTODISARM_);
 }
 
-/* The action for sig, once: SA_RESETHAND. */
-static struct sigact actionfor(int sig)
-{
-	struct sigact a, dfl = { 0 };
-
-	lock(&siglock);
-	a = actions[sig];
-	if (ignored & BIT(sig)) {
-		a.handler = (void *)1;
-	} else if (ishandler(a.handler) && (a.flags & SA_RESETHAND)) {
-		dfl.flags = a.flags;
-		install(sig, &dfl);
-		record(sig, &dfl);
-	}
-	unlock(&siglock);
-	return a;
-}
-
 /* The same, to the thread that is about to return from sigentry. */
 static void bydefault(int sig)
 {
-	kernelsdefault(sig);
+	sigkernelsdefault(sig);
 	RAW(__NR_tgkill, RAW(__NR_getpid), RAW(__NR_gettid), sig);
 }
 
@@ -851,7 +231,7 @@ static void deliver(struct m *mp, struct g *gp, int sig, const siginfo_t *info,
 	struct sigact a;
 
 	mp->locks++;
-	a = actionfor(sig);
+	a = sigactionfor(sig);
 	mp->locks--;
 	if (!ishandler(a.handler)) { /* changed meanwhile */
 		if (!a.handler && !(BIT(sig) & IGNORED))
@@ -876,7 +256,7 @@ void sigraise(struct m *mp, struct g *gp)
 
 	if (!p)
 		return;
-	setflag(gp); /* SIGURG may come before them, and move gp to another M */
+	sigsetflag(gp); /* SIGURG may come before them, and move gp to another M */
 	for (; p; p &= p - 1)
 		sigpoke(mp, __builtin_ctzl(p) + 1);
 }
@@ -932,7 +312,7 @@ cold void sigreleaseas(uint64_t kernels)
 		mask = sigkernel(kernels);
 	}
 	RAW(__NR_rt_sigprocmask, SETMASK, &mask, NULL, 8);
-	setflag(gp);
+	sigsetflag(gp);
 	if (READ_ONCE(gp->flags) & GF_ATTENTION)
 		attend(ATTEND_BUSY);
 }
@@ -946,7 +326,7 @@ cold void sigrelease(void)
 		sigreleaseas(gp->sigmask);
 }
 
-/* ---- entry ----------------------------------------------------------------------------------- */
+/* ---- entry ----------------------------------------------------------------------- */
 
 /* Not here: send it on to the process, and block it until the next switch. The
  * kernel lets a thread send anything to itself; the group is behind its number. */
@@ -978,7 +358,7 @@ static void natively(int sig, siginfo_t *info, struct ucontext *uc)
 
 	if (gp)
 		((struct m *)gp->sched.m)->locks++;
-	a = actionfor(sig);
+	a = sigactionfor(sig);
 	if (gp)
 		((struct m *)gp->sched.m)->locks--;
 	if (!ishandler(a.handler)) {
@@ -1013,7 +393,7 @@ static void whileparked(struct m *mp, int sig, const siginfo_t *info)
 	}
 	if (info) {
 		lock(&siglock);
-		queue(gp, sig, info, info->si_code != SI_TKILL);
+		sigenqueue(gp, sig, info, info->si_code != SI_TKILL);
 		unlock(&siglock);
 	}
 	ginterrupted(mp, gp, INT_SIGNAL);
@@ -1029,7 +409,7 @@ static bool forhere(struct m *mp, struct g *gp, int sig, siginfo_t *own)
 		return false;
 	mp->locks++;
 	lock(&siglock);
-	got = taken(gp, bit, own);
+	got = sigdequeue(gp, bit, own);
 	unlock(&siglock);
 	mp->locks--;
 	return got != 0;
@@ -1057,7 +437,7 @@ static void foreignentry(int sig, siginfo_t *info, struct ucontext *uc)
 {
 	struct g *gp = curg();
 	struct m *mp = gp ? gp->sched.m : NULL;
-	bool poke = ispoke(mp, sig, info), fault = isfault(sig, info);
+	bool poke = sigispoke(mp, sig, info), fault = isfault(sig, info);
 	siginfo_t own;
 
 	if (mp && mp->parked && !fault)
@@ -1074,7 +454,7 @@ static void foreignentry(int sig, siginfo_t *info, struct ucontext *uc)
 	}
 }
 
-static void sigentry(int sig, siginfo_t *info, struct ucontext *uc)
+void sigentry(int sig, siginfo_t *info, struct ucontext *uc)
 {
 	struct m *mp = mofstack(uc);
 	bool poke, fault;
@@ -1085,7 +465,7 @@ static void sigentry(int sig, siginfo_t *info, struct ucontext *uc)
 		foreignentry(sig, info, uc);
 		return;
 	}
-	poke = ispoke(mp, sig, info);
+	poke = sigispoke(mp, sig, info);
 	fault = isfault(sig, info);
 	if (mp->locks && !fault) {
 		if (mp->parked)
@@ -1124,195 +504,12 @@ static void sigentry(int sig, siginfo_t *info, struct ucontext *uc)
 	}
 	if (!fault && formain(gp, sig, info)) {
 		mp->locks++;
-		send(sched.maing, sig, info, true);
+		sigsend(sched.maing, sig, info, true);
 		mp->locks--;
 		sigrestartcall(uc);
 		return;
 	}
 	deliver(mp, gp, sig, info, uc);
-}
-
-/* A waiter takes one signal a wait. Holds siglock. */
-static uint64_t wanted(const struct g *gp)
-{
-	return READ_ONCE(gp->sigpend) & gp->sigwaits ? 0 : gp->sigwaits;
-}
-
-/* What sysmon should take in: what some G lets in that has a handler, and what some
- * G waits for. */
-uint64_t sigwant(struct m *mp, uint64_t blocked)
-{
-	uint64_t want;
-
-	mp->locks++;
-	lock(&siglock);
-	want = handled & ~blocked;
-	for (struct g *gp = sched.sigwaiters; gp; gp = gp->sigwaitnext)
-		want |= wanted(gp);
-	unlock(&siglock);
-	mp->locks--;
-	return want;
-}
-
-/* sysmon has taken one that was for the process: to one that waits for it, else to
- * the first G that lets it in, main before others. */
-void sigdispatch(struct m *mp, int sig, void *info)
-{
-	struct g *to, *gp = NULL;
-	uint32_t s;
-
-	mp->locks++;
-	lock(&siglock);
-	for (to = sched.sigwaiters; to; to = to->sigwaitnext)
-		if ((wanted(to) & BIT(sig)) && queue(to, sig, info, true))
-			break;
-	unlock(&siglock);
-	if (to) {
-		alert(mp, to, sig);
-		if (unlikely(READ_ONCE(to->status) == Gdead))
-			sigflush(to);
-	}
-	mp->locks--;
-	if (to || (sig != SIGPREEMPT && !kernelhandles(sig)))
-		return;
-	for (uint32_t id = 1; id <= READ_ONCE(sched.idgen) + 1; id++) {
-		gp = gliving(id);
-		s = gp ? READ_ONCE(gp->status) : Gdead;
-		if (s != Gdead && s != Gidle &&
-		    !(READ_ONCE(gp->sigmask) & BIT(sig)))
-			break;
-		gp = NULL;
-	}
-	if (gp)
-		send(gp, sig, info, true);
-	else if (sig == SIGPREEMPT)
-		send(sched.maing, sig, info, true); /* never the kernel's to keep */
-	else
-		RAW(__NR_rt_sigqueueinfo, RAW(__NR_gettid), sig, info);
-}
-
-/* ---- waiting for signals ------------------------------------------------------------------------ */
-
-static void waiting(struct g *gp, uint64_t set)
-{
-	struct m *mp = acquirem();
-	struct g **link = &sched.sigwaiters;
-
-	lock(&siglock);
-	while (*link && *link != gp)
-		link = &(*link)->sigwaitnext;
-	if (*link)
-		*link = gp->sigwaitnext;
-	if (set) {
-		gp->sigwaitnext = sched.sigwaiters;
-		sched.sigwaiters = gp;
-	}
-	__atomic_store_n(&gp->sigwaits, set, __ATOMIC_SEQ_CST);
-	unlock(&siglock);
-	sysmonwake(); /* it takes others from now on */
-	releasem(mp);
-}
-
-static bool nonepending(void *set)
-{
-	return !(__atomic_load_n(&curg()->sigpend, __ATOMIC_SEQ_CST) &
-		 *(uint64_t *)set);
-}
-
-/* One that is there already; 0: none. */
-static int poll(struct g *gp, uint64_t set, void *info)
-{
-	static const long zero[2];
-	struct m *mp = acquirem();
-	int sig = 0;
-
-	if (READ_ONCE(gp->sigpend) & set) {
-		lock(&siglock);
-		sig = taken(gp, set, info);
-		unlock(&siglock);
-		setflag(gp);
-	}
-	while (!sig) {
-		long r = RAW(__NR_rt_sigtimedwait, &set, info, zero, 8);
-
-		if (r == -EINTR ||
-		    (r > 0 && ispoke(mp, (int)r, info)))
-			continue;
-		if (r <= 0)
-			break;
-		sig = (int)r;
-	}
-	releasem(mp);
-	return sig;
-}
-
-int gsigwait(uint64_t set, void *info, int64_t deadline)
-{
-	struct g *gp = getg();
-	struct semawait w = { .addr = (uintptr_t)&set,
-			      .reason = WAIT_SIGNAL,
-			      .interruptible = true,
-			      .deadline = deadline,
-			      .check = nonepending,
-			      .arg = &set };
-	uint32_t before = gp->nhandled;
-	int sig, r = 0;
-
-	for (;;) {
-		sig = poll(gp, set, info);
-		if (sig || r == -ETIMEDOUT || gp->nhandled != before)
-			break;
-		if (!READ_ONCE(gp->sigwaits)) {
-			waiting(gp, set); /* then look once more */
-			continue;
-		}
-		r = semawait(&w);
-		if (r == -ECANCELED)
-			break;
-	}
-	if (READ_ONCE(gp->sigwaits)) {
-		waiting(gp, 0);
-		if (!sig) /* one may have come just before */
-			sig = poll(gp, set, info);
-	}
-	return sig			    ? sig :
-	       r == -ECANCELED		    ? r :
-	       gp->nhandled != before	    ? -EINTR :
-					      -EAGAIN;
-}
-
-static bool nohandler(void *before)
-{
-	return curg()->nhandled == *(uint32_t *)before;
-}
-
-void gsigsuspend(uint64_t mask)
-{
-	struct g *gp = getg();
-	uint32_t before = gp->nhandled;
-	struct semawait w = { .addr = (uintptr_t)&before,
-			      .reason = WAIT_SIGNAL,
-			      .interruptible = true,
-			      .deadline = NEVER,
-			      .check = nohandler,
-			      .arg = &before };
-	uint64_t old;
-
-	gsigmask(SETMASK, &mask, &old);
-	while (gp->nhandled == before)
-		if (semawait(&w) == -ECANCELED)
-			break;
-	gsigmask(SETMASK, &old, NULL);
-}
-
-uint32_t gsighandled(void)
-{
-	return getg()->nhandled;
-}
-
-bool gsigrestarts(void)
-{
-	return !getg()->norestart;
 }
 
 int gsigaltstack(const struct sigalt *ss, struct sigalt *old, uintptr_t sp)
@@ -1340,31 +537,16 @@ int gsigaltstack(const struct sigalt *ss, struct sigalt *old, uintptr_t sp)
 	return 0;
 }
 
-/* ---- start and fork -------------------------------------------------------------------------------- */
+/* ---- start and fork -------------------------------------------------------------- */
 
-/* Adopt what the program has installed so far. On the main thread, before Ms. */
+/* On the main thread, before Ms. */
 int siginit(void)
 {
 	asm_sigleave = sigleave;
 	preemptinit();
 	if (!stacksinit())
 		return -ENOMEM;
-	for (int sig = 1; sig <= NSIG_; sig++) {
-		struct ksigaction k;
-		struct sigact a;
-
-		if ((BIT(sig) & UNBLOCKABLE) ||
-		    RAW(__NR_rt_sigaction, sig, NULL, &k, 8))
-			continue;
-		if (k.handler == (void *)sigentry)
-			continue; /* a fork child's: recorded */
-		a = (struct sigact){ k.handler, k.mask,
-				     k.flags & ~(unsigned long)SA_RESTORER };
-		record(sig, &a);
-		if (ishandler(a.handler) || sig == SIGPREEMPT)
-			install(sig, &a);
-	}
-	sigstarted = true;
+	sigactinit();
 	return 0;
 }
 
@@ -1374,15 +556,8 @@ void sigfork(struct g *gp)
 {
 	stack_t ss;
 
-	siglock.key = 0;
-	freenodes = NULL; /* may be half changed; not worth more */
-	nqueued = 0;
-	nignoring = 0;
-	ignored = 0;
-	gp->sigq = NULL;
-	gp->sigpend = 0;
-	gp->sigwaits = 0;
-	gp->flags &= ~GF_SIGNAL;
+	sigactfork();
+	sigsendfork(gp);
 	if (!sigstarted || RAW(__NR_sigaltstack, NULL, &ss))
 		return;
 	if ((uintptr_t)ss.ss_sp >= stacks && (uintptr_t)ss.ss_sp < stacksend) {
