@@ -179,11 +179,15 @@ static int altflags(const struct g *gp, uintptr_t sp)
 				       (gp->alt.flags & SS_AUTODISARM_);
 }
 
-/* The same, to the thread that is about to return from sigentry. */
-static void bydefault(int sig)
+/* Let the default action happen to the thread that is about to return from sigentry, at
+ * the interrupted instruction: a core tells of that, and by info why. */
+static void bydefault(int sig, const siginfo_t *info)
 {
+	long pid = RAW(__NR_getpid), tid = RAW(__NR_gettid);
+
 	sigkernelsdefault(sig);
-	RAW(__NR_tgkill, RAW(__NR_getpid), RAW(__NR_gettid), sig);
+	if (!info || RAW(__NR_rt_tgsigqueueinfo, pid, tid, sig, info))
+		RAW(__NR_tgkill, pid, tid, sig);
 }
 
 /* Let the frame of sigentry return into a.handler(sig, info, uc), on gp's stack. */
@@ -235,11 +239,11 @@ static void deliver(struct m *mp, struct g *gp, int sig, const siginfo_t *info,
 	mp->locks--;
 	if (!ishandler(a.handler)) { /* changed meanwhile */
 		if (!a.handler && !(BIT(sig) & IGNORED))
-			bydefault(sig);
+			bydefault(sig, info);
 		return;
 	}
 	if (!sigenter(mp, gp, &a, sig, info, uc)) {
-		bydefault(SIGSEGV); /* no room on its alternate stack */
+		bydefault(SIGSEGV, NULL); /* no room on its alternate stack */
 		return;
 	}
 	gp->nhandled++;
@@ -363,7 +367,7 @@ static void natively(int sig, siginfo_t *info, struct ucontext *uc)
 		((struct m *)gp->sched.m)->locks--;
 	if (!ishandler(a.handler)) {
 		if (!a.handler && !(BIT(sig) & IGNORED))
-			bydefault(sig);
+			bydefault(sig, info);
 		return;
 	}
 	mask = uc->uc_sigmask | a.mask;

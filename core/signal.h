@@ -12,6 +12,7 @@
 
 #define NSIG_ 64
 #define BIT(sig) (1ul << ((sig)-1))
+#define UNBLOCK 1
 #define SETMASK 2
 #define FAULTS (BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGBUS) | BIT(SIGFPE) | \
 		BIT(SIGSEGV) | BIT(SIGSYS))

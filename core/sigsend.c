@@ -319,6 +319,22 @@ static bool letsin(const struct g *gp, int sig)
 	       !(READ_ONCE(gp->sigmask) & BIT(sig));
 }
 
+/* Its default action, which is the kernel's now, happens to the process: in the caller's
+ * thread, of which a core is to tell, or in any. */
+static void senddefault(struct m *mp, bool here, int sig)
+{
+	uint64_t bit = BIT(sig);
+
+	if (!here) {
+		RAW(__NR_kill, RAW(__NR_getpid), sig);
+		return;
+	}
+	RAW(__NR_rt_sigprocmask, UNBLOCK, &bit, NULL, 8);
+	mp->sigmask = MASK_UNKNOWN;
+	mp->sigwork = 1; /* it may have been to stop only: the mask as it was */
+	RAW(__NR_tgkill, RAW(__NR_getpid), mp->tid, sig);
+}
+
 int sigsend(struct g *gp, int sig, const void *info, bool shared)
 {
 	struct m *mp = acquirem();
@@ -332,7 +348,7 @@ int sigsend(struct g *gp, int sig, const void *info, bool shared)
 		/* default: of the process; ignored: nothing */
 		if (!h && !(bit & IGNORED)) {
 			sigkernelsdefault(sig);
-			RAW(__NR_kill, RAW(__NR_getpid), sig);
+			senddefault(mp, !shared && gp == curg(), sig);
 		}
 		unlock(&siglock);
 		releasem(mp);

@@ -49,6 +49,7 @@ static void real(const char *name)
 
 #define SCRIPTS(X)                                                             \
 	X(7zz)                                                                 \
+	X(core)                                                                \
 	X(cpython)                                                             \
 	X(curl)                                                                \
 	X(ffmpeg)                                                              \
