@@ -1,0 +1,183 @@
+/* signal.c - queues of signals for one G, frames, and system calls made again after a
+ * poke: what of core/sig*.c and core/preempt.c needs no other thread.
+ */
+#include "test/unit/unit.h"
+#include <ucontext.h>
+
+/* core/signal.h is for the kernel's headers, which libc's exclude */
+bool sigenqueue(struct g *gp, int sig, const siginfo_t *info, bool shared);
+int sigdequeue(struct g *gp, uint64_t set, siginfo_t *info);
+void sigsetflag(struct g *gp);
+
+#define BIT(sig) (1ul << ((sig)-1))
+
+/* ---- queues -------------------------------------------------------------------- */
+
+static void put(struct g *gp, int sig, int value, bool shared)
+{
+	siginfo_t si = { .si_signo = sig };
+
+	si.si_value.sival_int = value;
+	cr_assert(sigenqueue(gp, sig, &si, shared));
+}
+
+static void is(struct g *gp, uint64_t set, int sig, int value)
+{
+	siginfo_t si = { 0 };
+
+	cr_assert_eq(sigdequeue(gp, set, &si), sig);
+	if (sig) {
+		cr_assert_eq(si.si_signo, sig);
+		cr_assert_eq(si.si_value.sival_int, value);
+	}
+}
+
+Test(signal, standard_ones_merge, .timeout = 10)
+{
+	struct g *gp = newgs(1);
+
+	put(gp, SIGUSR1, 1, false);
+	put(gp, SIGUSR1, 2, false);
+	/* what was sent to the process is another one */
+	put(gp, SIGUSR1, 3, true);
+	put(gp, SIGUSR1, 4, true);
+	is(gp, ~0ul, SIGUSR1, 1);
+	cr_assert_eq(gp->sigpend, BIT(SIGUSR1));
+	is(gp, ~0ul, SIGUSR1, 3);
+	cr_assert_eq(gp->sigpend, 0);
+	is(gp, ~0ul, 0, 0);
+	put(gp, SIGUSR1, 5, false);
+	is(gp, ~0ul, SIGUSR1, 5);
+}
+
+Test(signal, queued_ones_in_order, .timeout = 10)
+{
+	struct g *gp = newgs(1);
+
+	for (int i = 0; i < 100; i++)
+		put(gp, SIGRTMIN + 1 - i % 2, i, false);
+	put(gp, SIGTERM, 7, false);
+	/* the lowest first, and only what is asked for */
+	is(gp, BIT(SIGHUP), 0, 0);
+	is(gp, BIT(SIGRTMIN + 1), SIGRTMIN + 1, 0);
+	is(gp, ~0ul, SIGTERM, 7);
+	for (int i = 1; i < 100; i += 2)
+		is(gp, ~0ul, SIGRTMIN, i);
+	cr_assert_eq(gp->sigpend, BIT(SIGRTMIN + 1));
+	for (int i = 2; i < 100; i += 2)
+		is(gp, ~0ul, SIGRTMIN + 1, i);
+	cr_assert_eq(gp->sigpend, 0);
+}
+
+Test(signal, flag_follows_queue_and_mask, .timeout = 10)
+{
+	struct g *gp = newgs(1);
+
+	gp->sigmask = BIT(SIGUSR1);
+	put(gp, SIGUSR1, 1, false);
+	cr_assert_not(gp->flags & GF_SIGNAL);
+	put(gp, SIGUSR2, 2, false);
+	cr_assert(gp->flags & GF_SIGNAL);
+	is(gp, ~gp->sigmask, SIGUSR2, 2);
+	sigsetflag(gp);
+	cr_assert_not(gp->flags & GF_SIGNAL);
+	gp->sigmask = 0;
+	sigsetflag(gp);
+	cr_assert(gp->flags & GF_SIGNAL);
+}
+
+/* ---- frames -------------------------------------------------------------------- */
+
+static char stack[8192] __attribute__((aligned(64)));
+
+Test(signal, frame_without_state, .timeout = 10)
+{
+	uintptr_t lo = (uintptr_t)stack, hi = lo + sizeof(stack) - 3;
+	ucontext_t uc = { .uc_flags = 0x1234 };
+	siginfo_t si = { .si_signo = 77 };
+	struct ucontext *copy;
+	void *f;
+
+	uc.uc_mcontext.gregs[REG_R13] = 0x5eed;
+	f = framecopy(hi, lo, (struct ucontext *)&uc, &si);
+	cr_assert_not_null(f);
+	/* as after a call: the handler's stack is aligned then */
+	cr_assert_eq((uintptr_t)f % 16, 8);
+	cr_assert_leq((uintptr_t)f + sizeof(void *) + sizeof(siginfo_t), hi);
+	copy = frameuc(f);
+	cr_assert_eq(((ucontext_t *)copy)->uc_flags, 0x1234);
+	cr_assert_eq(((ucontext_t *)copy)->uc_mcontext.gregs[REG_R13], 0x5eed);
+	cr_assert_null(((ucontext_t *)copy)->uc_mcontext.fpregs);
+	/* the last byte that it needs decides */
+	cr_assert_eq(framecopy(hi, (uintptr_t)f, (struct ucontext *)&uc, NULL),
+		     f);
+	cr_assert_null(framecopy(hi, (uintptr_t)f + 1, (struct ucontext *)&uc,
+				 NULL));
+}
+
+Test(signal, frame_with_state, .timeout = 10)
+{
+	enum { SIZE = 1088, MAGIC = 0x46505853, WHERE = 464 };
+	static char state[SIZE] __attribute__((aligned(64)));
+	uintptr_t lo = (uintptr_t)stack, hi = lo + sizeof(stack) - 40;
+	uint32_t sw[] = { MAGIC, SIZE };
+	ucontext_t uc = { 0 }, *copy;
+	char *to;
+
+	for (int i = 0; i < SIZE; i++)
+		state[i] = (char)(i * 7);
+	memcpy(state + WHERE, sw, sizeof(sw));
+	uc.uc_mcontext.fpregs = (fpregset_t)(void *)state;
+	copy = (ucontext_t *)frameuc(
+		framecopy(hi, lo, (struct ucontext *)&uc, NULL));
+	to = (char *)copy->uc_mcontext.fpregs;
+	cr_assert_neq(to, state);
+	cr_assert_eq((uintptr_t)to % 64, 0);
+	cr_assert_leq((uintptr_t)to + SIZE, hi);
+	/* above the kernel's struct ucontext and the siginfo_t */
+	cr_assert_geq(to, (char *)copy + 304 + sizeof(siginfo_t));
+	cr_assert_eq(memcmp(to, state, SIZE), 0);
+}
+
+/* ---- system calls made again --------------------------------------------------- */
+
+static unsigned char code[64];
+
+/* After these bytes, with that result: how far back it starts again, 0: it does not. */
+static long again(const unsigned char *bytes, int n, long result)
+{
+	ucontext_t uc = { 0 };
+	greg_t *r = uc.uc_mcontext.gregs, rip;
+	bool did;
+
+	memset(code, 0x90, sizeof(code));
+	memcpy(code + 32 - n, bytes, (size_t)n);
+	r[REG_RAX] = result;
+	r[REG_RIP] = rip = (greg_t)(code + 32);
+	did = sigrestartcall((struct ucontext *)&uc);
+	cr_assert_eq(did, r[REG_RIP] != rip);
+	return rip - r[REG_RIP];
+}
+
+#define AGAIN(result, ...)                                                     \
+	again((const unsigned char[]){ __VA_ARGS__ },                          \
+	      sizeof((const unsigned char[]){ __VA_ARGS__ }), result)
+
+Test(signal, calls_made_again, .timeout = 10)
+{
+	/* the test is of no use where the page's edge decides */
+	cr_assert_geq((uintptr_t)(code + 32) % 4096, 12);
+	/* xor %eax,%eax; syscall */
+	cr_assert_eq(AGAIN(-EINTR, 0x31, 0xc0, 0x0f, 0x05), 4);
+	/* mov $202,%eax; syscall */
+	cr_assert_eq(AGAIN(-EINTR, 0xb8, 0xca, 0, 0, 0, 0x0f, 0x05), 7);
+	/* an argument is loaded in between */
+	cr_assert_eq(AGAIN(-EINTR, 0xb8, 0xca, 0, 0, 0, 0x31, 0xd2, 0x0f, 0x05),
+		     9);
+	/* another result, no call, a number from elsewhere */
+	cr_assert_eq(AGAIN(-EAGAIN, 0x31, 0xc0, 0x0f, 0x05), 0);
+	cr_assert_eq(AGAIN(0, 0x31, 0xc0, 0x0f, 0x05), 0);
+	cr_assert_eq(AGAIN(-EINTR, 0x31, 0xc0, 0x0f, 0x04), 0);
+	cr_assert_eq(AGAIN(-EINTR, 0x48, 0x89, 0xd8, 0x0f, 0x05), 0);
+	cr_assert_eq(AGAIN(-EINTR, 0xb8, 0xca, 0, 1, 0, 0x0f, 0x05), 0);
+}
