@@ -141,6 +141,20 @@ void sigkernelsdefault(int sig)
 	RAW(__NR_rt_sigaction, sig, &k, NULL, 8);
 }
 
+/* The default action happens to the process now, in this thread: a core tells of it. If
+ * it was to stop, the next signal enters again when this returns: one that is queued
+ * must not act and stay. Holds siglock; who else would want it is stopped, too. */
+void sigdefaulthere(int sig)
+{
+	uint64_t bit = BIT(sig), was;
+
+	sigkernelsdefault(sig);
+	RAW(__NR_rt_sigprocmask, UNBLOCK, &bit, &was, 8);
+	RAW(__NR_tgkill, RAW(__NR_getpid), RAW(__NR_gettid), sig);
+	RAW(__NR_rt_sigprocmask, SETMASK, &was, NULL, 8);
+	install(sig, &actions[sig]);
+}
+
 /* The action for sig, once: SA_RESETHAND. */
 struct sigact sigactionfor(int sig)
 {

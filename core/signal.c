@@ -181,10 +181,20 @@ static int altflags(const struct g *gp, uintptr_t sp)
 
 /* Let the default action happen to the thread that is about to return from sigentry, at
  * the interrupted instruction: a core tells of that, and by info why. */
-static void bydefault(int sig, const siginfo_t *info)
+static void bydefault(struct m *mp, int sig, const siginfo_t *info)
 {
 	long pid = RAW(__NR_getpid), tid = RAW(__NR_gettid);
 
+	if (BIT(sig) & STOPS) {
+		if (mp)
+			mp->locks++;
+		lock(&siglock);
+		sigdefaulthere(sig);
+		unlock(&siglock);
+		if (mp)
+			mp->locks--;
+		return;
+	}
 	sigkernelsdefault(sig);
 	if (!info || RAW(__NR_rt_tgsigqueueinfo, pid, tid, sig, info))
 		RAW(__NR_tgkill, pid, tid, sig);
@@ -239,11 +249,11 @@ static void deliver(struct m *mp, struct g *gp, int sig, const siginfo_t *info,
 	mp->locks--;
 	if (!ishandler(a.handler)) { /* changed meanwhile */
 		if (!a.handler && !(BIT(sig) & IGNORED))
-			bydefault(sig, info);
+			bydefault(mp, sig, info);
 		return;
 	}
 	if (!sigenter(mp, gp, &a, sig, info, uc)) {
-		bydefault(SIGSEGV, NULL); /* no room on its alternate stack */
+		bydefault(mp, SIGSEGV, NULL); /* no room on its alternate stack */
 		return;
 	}
 	gp->nhandled++;
@@ -357,17 +367,18 @@ static void sendon(struct m *mp, int sig, siginfo_t *info, struct ucontext *uc)
 static void natively(int sig, siginfo_t *info, struct ucontext *uc)
 {
 	struct g *gp = curg();
+	struct m *mp = gp ? gp->sched.m : NULL;
 	struct sigact a;
 	uint64_t mask;
 
-	if (gp)
-		((struct m *)gp->sched.m)->locks++;
+	if (mp)
+		mp->locks++;
 	a = sigactionfor(sig);
-	if (gp)
-		((struct m *)gp->sched.m)->locks--;
+	if (mp)
+		mp->locks--;
 	if (!ishandler(a.handler)) {
 		if (!a.handler && !(BIT(sig) & IGNORED))
-			bydefault(sig, info);
+			bydefault(mp, sig, info);
 		return;
 	}
 	mask = uc->uc_sigmask | a.mask;

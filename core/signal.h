@@ -17,6 +17,7 @@
 #define FAULTS (BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGBUS) | BIT(SIGFPE) | \
 		BIT(SIGSEGV) | BIT(SIGSYS))
 #define UNBLOCKABLE (BIT(SIGKILL) | BIT(SIGSTOP) | BIT(32) | BIT(33))
+#define STOPS (BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU)) /* the action returns */
 #define IGNORED (BIT(SIGCHLD) | BIT(SIGCONT) | BIT(SIGURG) | BIT(SIGWINCH))
 
 /* Actions and queues; only allocation inside. Holders have m->locks > 0, so the entry
@@ -34,6 +35,7 @@ void *sigdisposition(int sig); /* holds siglock */
 void sigfirstqueued(int sig);  /* holds siglock */
 bool sigkernelhandles(int sig);
 void sigkernelsdefault(int sig);
+void sigdefaulthere(int sig); /* holds siglock */
 struct sigact sigactionfor(int sig);
 void sigactinit(void);
 void sigactfork(void);

@@ -319,20 +319,15 @@ static bool letsin(const struct g *gp, int sig)
 	       !(READ_ONCE(gp->sigmask) & BIT(sig));
 }
 
-/* Its default action, which is the kernel's now, happens to the process: in the caller's
- * thread, of which a core is to tell, or in any. */
-static void senddefault(struct m *mp, bool here, int sig)
+/* The default action, of the process: in the thread of the caller, if that is meant. */
+static void senddefault(bool here, int sig)
 {
-	uint64_t bit = BIT(sig);
-
-	if (!here) {
-		RAW(__NR_kill, RAW(__NR_getpid), sig);
+	if (here || (BIT(sig) & STOPS)) {
+		sigdefaulthere(sig);
 		return;
 	}
-	RAW(__NR_rt_sigprocmask, UNBLOCK, &bit, NULL, 8);
-	mp->sigmask = MASK_UNKNOWN;
-	mp->sigwork = 1; /* it may have been to stop only: the mask as it was */
-	RAW(__NR_tgkill, RAW(__NR_getpid), mp->tid, sig);
+	sigkernelsdefault(sig);
+	RAW(__NR_kill, RAW(__NR_getpid), sig);
 }
 
 int sigsend(struct g *gp, int sig, const void *info, bool shared)
@@ -346,10 +341,8 @@ int sigsend(struct g *gp, int sig, const void *info, bool shared)
 	h = sigdisposition(sig);
 	if (!(READ_ONCE(gp->sigmask) & bit) && !ishandler(h)) {
 		/* default: of the process; ignored: nothing */
-		if (!h && !(bit & IGNORED)) {
-			sigkernelsdefault(sig);
-			senddefault(mp, !shared && gp == curg(), sig);
-		}
+		if (!h && !(bit & IGNORED))
+			senddefault(!shared && gp == curg(), sig);
 		unlock(&siglock);
 		releasem(mp);
 		return 0;

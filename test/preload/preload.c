@@ -135,6 +135,7 @@
 	X(sig_process, "5", 60)                                                \
 	X(sig_self, NULL, 60)                                                  \
 	X(sig_start, NULL, 30)                                                 \
+	X(sig_stop, NULL, 30)                                                  \
 	X(sig_stop_world, NULL, 60)                                            \
 	X(sig_storm, "5000", 60)                                               \
 	X(sigmask, NULL, 30)                                                   \
