@@ -149,13 +149,13 @@ static void finish(pthread_t *t)
 }
 
 /* How many numbers are registered in sets that the program has not made. */
-static void count(const char *when)
+static int registered(void)
 {
 	char path[64], line[256];
 	FILE *f;
 	int fd, n = 0;
 
-	for (fd = OWN; counting && fd < OWN + 100; fd++) {
+	for (fd = OWN; fd < OWN + 100; fd++) {
 		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 		f = fopen(path, "r");
 		while (f && fgets(line, sizeof(line), f))
@@ -163,8 +163,19 @@ static void count(const char *when)
 		if (f)
 			fclose(f);
 	}
-	if (counting)
-		printf("%s: %d\n", when, n);
+	return n;
+}
+
+/* Tell that; there will be `least`, who wait may have to get there. */
+static void count(const char *when, int least)
+{
+	int n;
+
+	if (!counting)
+		return;
+	while ((n = registered()) < least)
+		usleep(1000);
+	printf("%s: %d\n", when, n);
 }
 
 /* ---- Some wait in one way, some in another --------------------------------------- */
@@ -227,7 +238,7 @@ int main(int argc, char **argv)
 	tokens = eventfd(0, EFD_SEMAPHORE);
 	CHECK(tokens >= 0);
 	begin(first);
-	count("few");
+	count("few", 0);
 	finish(first);
 	takers(token, 3);
 	section("enough");
@@ -235,7 +246,7 @@ int main(int argc, char **argv)
 	/* Whoever looks now and then for more has found them. */
 	usleep(300 * 1000);
 	begin(first);
-	count("enough");
+	count("enough", 2);
 	takers(token + 3, 3);
 	CHECK_EQ(write(tokens, &all, 8), 8);
 	for (i = 0; i < 6; i++)
@@ -244,7 +255,7 @@ int main(int argc, char **argv)
 	section("few again");
 	limit(FEW);
 	begin(first);
-	count("few again");
+	count("few again", 2);
 	finish(first);
 	limit(rl.rlim_max);
 	section("closed");
@@ -267,7 +278,7 @@ int main(int argc, char **argv)
 	sleeps_on_time();
 	finish(second);
 	begin(first);
-	count("closed, and enough");
+	count("closed, and enough", 2);
 	finish(first);
 	CHECK(close(tokens) == 0);
 	return 0;
