@@ -196,14 +196,26 @@ static void set_by(int way, int fd, int on)
 
 static int turn; /* whose: 0 the setter's, 1 the reader's */
 
+static int told, rounds, late; /* it had not begun to block when it was told */
+
 /* Blocks, is told not to while it blocks, does not, blocks again. */
 static void *obeys(void *arg)
 {
 	int round;
+	long n;
 
 	for (round = 0; round < 2; round++) {
 		ENTERING();
-		CHECK_EQ(read(end[0], data, sizeof(data)), 1);
+		n = read(end[0], data, sizeof(data));
+		if (n < 0 && errno == EAGAIN && LOAD(told)) {
+			late++;
+			while ((n = read(end[0], data, sizeof(data))) < 0) {
+				CHECK_EQ(errno, EAGAIN);
+				sched_yield();
+			}
+		}
+		rounds++;
+		CHECK_EQ(n, 1);
 		CHECK_EQ(data[0], 'b');
 		STORE(turn, 1);
 		YIELD_UNTIL(!LOAD(turn));
@@ -232,6 +244,7 @@ static void in_between(int kind)
 		for (round = 0; round < 2; round++) {
 			ONCE_BLOCKED();
 			/* Read and write are all a pipe's end may do. */
+			STORE(told, 1);
 			set_by(way, end[0], 1);
 			/* It has begun, so it goes on. */
 			CHECK_EQ(write(end[1], "b", 1), 1);
@@ -240,6 +253,7 @@ static void in_between(int kind)
 			YIELD_UNTIL(LOAD(turn));
 			set_by(way, end[0], 0);
 			NOT_ENTERED();
+			STORE(told, 0);
 			STORE(turn, 0);
 		}
 		join(t);
@@ -400,6 +414,7 @@ int main(void)
 	in_between(0);
 	in_between(1);
 	in_between(2);
+	CHECK(late < rounds);
 	seen();
 	made_so();
 	CHECK(close(companion[1]) == 0);
