@@ -340,6 +340,11 @@ bool netpolltrusted(struct pollstate *ps);
 void netpolllooked(const struct pollstate *ps);
 /* Flags or options of some file are about to change. */
 void netpollchanged(void);
+/* The last read has left nothing, and nothing has come since netpollbegin: not worth a try.
+ * For a stream without boundaries. */
+bool netpolldrained(const struct pollstate *ps);
+/* A read has taken something; `all`: less than it asked for. */
+void netpolltook(const struct pollstate *ps, bool all);
 /* The call has written something. */
 void netpollwrote(int fd, const struct pollstate *ps);
 /* The call that netpollwait returned 0 for did not have to wait again: there may be

@@ -34,6 +34,7 @@
 #define BREAK		 (~0ull) /* the event of netpollbreak */
 #define READS		 (EPOLLIN | EPOLLPRI | EPOLLRDHUP)
 #define ALWAYS		 (EPOLLHUP | EPOLLERR)
+#define ENDS		 (1u << 31) /* of the hints, ours: see "Drained" */
 
 struct polldesc {
 	uint32_t gen;	 /* by lock; read anywhere */
@@ -46,7 +47,9 @@ struct polldesc {
 	uint32_t nwait; /* Gs in netpollwait */
 	/* hints, see "Peers" */
 	uint32_t peer; /* 1 + the number of what gets ready when this is written to */
-	uint32_t seen; /* how often that was so */
+	uint8_t seen; /* how often that was so */
+	uint8_t vain; /* see "Drained" */
+	uint16_t drained;
 	uint32_t from; /* 1 + the number whose writer wakes this one's reader */
 	int64_t looked; /* netpolllooked */
 };
@@ -249,6 +252,8 @@ static void gotevent(const struct epoll_event *ev)
 	if (ev->data == BREAK || !pd ||
 	    READ_ONCE(pd->gen) != (uint32_t)(ev->data >> 32))
 		return;
+	if (ev->events & ((READS | ALWAYS) & ~EPOLLIN))
+		__atomic_fetch_or(&pd->hints, ENDS, __ATOMIC_RELAXED);
 	if (ev->events & (READS | ALWAYS))
 		ready(pd, NETPOLL_READ, 1);
 	if (ev->events & (EPOLLOUT | ALWAYS))
@@ -279,7 +284,8 @@ static void learn(struct polldesc *pd, const struct epoll_event *ev)
 		WRITE_ONCE(pd->seen, 0);
 		WRITE_ONCE(pd->peer, peer);
 	}
-	WRITE_ONCE(pd->seen, READ_ONCE(pd->seen) + 1);
+	if (READ_ONCE(pd->seen) < PEERSURE)
+		WRITE_ONCE(pd->seen, READ_ONCE(pd->seen) + 1);
 }
 
 /* pd's reader was woken, and found nothing. */
@@ -304,10 +310,53 @@ void netpollwrote(int fd, const struct pollstate *ps)
 		return;
 	}
 	to = polldesc((int)READ_ONCE(pd->peer) - 1, false);
-	if (to && READ_ONCE(to->nwait)) {
-		WRITE_ONCE(to->from, (uint32_t)fd + 1);
-		ready(to, NETPOLL_READ, 1);
-	}
+	if (!to || (!READ_ONCE(to->nwait) && !READ_ONCE(to->vain)))
+		return;
+	WRITE_ONCE(to->from, (uint32_t)fd + 1);
+	xadd(&to->seq[NETPOLL_READ], 1); /* before nwait: as in ready */
+	if (READ_ONCE(to->nwait))
+		semawake((uintptr_t)&to->seq[NETPOLL_READ], 1, 0);
+}
+
+/* "Drained". A stream that gave less than was asked for is empty, and whatever comes is an
+ * event. So to try the next read before one is for nothing: after DRAINSURE times in
+ * a row that it was, the reader parks at once. Not once there may be something that is
+ * told only once and not taken away by a read: an end, an error, urgent data (ENDS).
+ */
+#define DRAINSURE 4
+
+/* What a read that leaves nothing makes of the sequence; 0: never mind. */
+static uint16_t drainedat(const struct pollstate *ps)
+{
+	return (uint16_t)(ps->seq + 1);
+}
+
+static bool drained(const struct pollstate *ps)
+{
+	uint16_t at = READ_ONCE(ps->pd->drained);
+
+	return at && at == drainedat(ps);
+}
+
+bool netpolldrained(const struct pollstate *ps)
+{
+	struct polldesc *pd = ps->pd;
+
+	return pd && READ_ONCE(pd->vain) >= DRAINSURE && drained(ps) &&
+	       !(READ_ONCE(pd->hints) & ENDS) &&
+	       (READ_ONCE(pd->armed) & READS) == READS;
+}
+
+void netpolltook(const struct pollstate *ps, bool all)
+{
+	struct polldesc *pd = ps->pd;
+
+	if (!pd)
+		return;
+	if (!ps->woken && drained(ps))
+		WRITE_ONCE(pd->vain, 0);
+	WRITE_ONCE(pd->drained,
+		   all && READ_ONCE(pd->gen) == ps->gen ? drainedat(ps) : 0);
 }
 
 static void wakeall(struct polldesc *pd)
@@ -440,6 +489,8 @@ static void replaced(struct polldesc *pd)
 	WRITE_ONCE(pd->armed, 0);
 	WRITE_ONCE(pd->hints, 0);
 	WRITE_ONCE(pd->seen, 0);
+	WRITE_ONCE(pd->vain, 0);
+	WRITE_ONCE(pd->drained, 0);
 	WRITE_ONCE(pd->gen, pd->gen + 1);
 	wakeall(pd);
 }
@@ -567,6 +618,9 @@ int netpollwait(int fd, int dir, struct pollstate *ps, int64_t deadline)
 		return -ENOSYS;
 	if (ps->woken && READ_ONCE(pd->from))
 		forget(pd);
+	if (dir == NETPOLL_READ && !ps->woken && drained(ps) &&
+	    READ_ONCE(pd->vain) < DRAINSURE)
+		WRITE_ONCE(pd->vain, READ_ONCE(pd->vain) + 1);
 	ps->woken = ps->trusting = false;
 	ps->now = 0;
 	/* others wait already: for the same file? */
@@ -741,6 +795,7 @@ void netpollclose(int fd)
 		/* nobody has ever had to wait for this file */
 		WRITE_ONCE(pd->hints, 0);
 		WRITE_ONCE(pd->seen, 0);
+		WRITE_ONCE(pd->drained, 0);
 		xadd(&pd->gen, 1);
 		return;
 	}
@@ -826,7 +881,7 @@ bool netpollown(int fd)
 
 uint32_t netpollhints(const struct pollstate *ps)
 {
-	return ps->pd ? READ_ONCE(ps->pd->hints) : 0;
+	return ps->pd ? READ_ONCE(ps->pd->hints) & ~ENDS : 0;
 }
 
 bool netpollsame(const struct pollstate *ps)
@@ -845,7 +900,7 @@ void netpollunhint(int fd)
 	struct polldesc *pd = polldesc(fd, false);
 
 	if (pd)
-		WRITE_ONCE(pd->hints, 0);
+		__atomic_fetch_and(&pd->hints, ENDS, __ATOMIC_RELAXED);
 }
 
 /* In a fork child the instance is the parent's: leave it alone. */

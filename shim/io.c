@@ -6,6 +6,8 @@
  */
 #include "shim/io.h"
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -140,6 +142,47 @@ bool iowait(struct io *io)
 		return true;
 	}
 	return true;
+}
+
+/* A stream that keeps no boundaries, at which a read would end: no records, no packets, no
+ * credentials or descriptors of different writers. */
+static bool flows(int fd)
+{
+	struct stat st;
+	int v = 0, domain = 0;
+	socklen_t len = sizeof(v);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &v, &len))
+		return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
+		       !(REAL(fcntl)(fd, F_GETFL) & O_DIRECT);
+	if (v != SOCK_STREAM ||
+	    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len))
+		return false;
+	if (domain == AF_UNIX)
+		return getsockopt(fd, SOL_SOCKET, SO_PASSCRED, &v, &len) == 0 &&
+		       !v;
+	if (domain != AF_INET && domain != AF_INET6)
+		return false;
+	if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &v, &len) ||
+	    v != IPPROTO_TCP)
+		return false;
+	v = 0;
+	/* the name of what lies above it, as TLS: none */
+	return getsockopt(fd, IPPROTO_TCP, TCP_ULP, &v, &len) == 0 && !v;
+}
+
+bool iodrained(struct io *io)
+{
+	if (io->plain || !netpolldrained(&io->ps))
+		return false;
+	if (unlikely(!(io->hints & (FILE_FLOWS | FILE_BOUNDS)))) {
+		uint32_t hint = flows(io->fd) ? FILE_FLOWS : FILE_BOUNDS;
+
+		io->hints |= hint;
+		netpollhint(&io->ps, hint);
+		errno = io->saved;
+	}
+	return io->hints & FILE_FLOWS;
 }
 
 ssize_t ioend(struct io *io, ssize_t r)

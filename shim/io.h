@@ -20,6 +20,8 @@
 #define FILE_NOSOCKET 32u
 #define FILE_UNTIMEDR 64u /* no SO_RCVTIMEO when last looked at */
 #define FILE_UNTIMEDW 128u
+#define FILE_FLOWS 256u	   /* a stream: a short read leaves nothing */
+#define FILE_BOUNDS 512u   /* not so */
 
 struct io {
 	int fd, dir;
@@ -44,6 +46,8 @@ int64_t iodeadline(const struct io *io);
 bool iowait(struct io *io);
 /* The call is done. Returns r, with errno as the real call would leave it. */
 ssize_t ioend(struct io *io, ssize_t r);
+/* A read would find nothing. */
+bool iodrained(struct io *io);
 /* poll(2) says that a call of io's direction would not block; else errno is EAGAIN. */
 bool ioready(const struct io *io);
 
@@ -81,6 +85,20 @@ bool ioready(const struct io *io);
 		while (r_ < 0 && errno == EAGAIN && !(io)->plain &&            \
 		       iowait(io));                                            \
 		r_;                                                            \
+	})
+
+/* The same for a read of up to `len` bytes that takes what there is. */
+#define READING(io, len, try, plain_)                                          \
+	({                                                                     \
+		ssize_t got_ = -1;                                             \
+                                                                               \
+		if (!(len) || !iodrained(io) || iowait(io))                    \
+			got_ = PARKING(io, try, plain_);                       \
+		else if (errno == EAGAIN)                                      \
+			got_ = try;                                            \
+		if (got_ > 0 && !(io)->plain)                                  \
+			netpolltook(&(io)->ps, (size_t)got_ < (len));          \
+		got_;                                                          \
 	})
 
 #endif

@@ -44,7 +44,12 @@ static ssize_t reads(int fd, const struct iovec *iov, int n)
 	ssize_t r;
 
 	iobegin(&io, fd, NETPOLL_READ);
-	r = PARKING(&io, try(&io, iov, n), POINTCALL(SYS_readv, fd, iov, n));
+	if (n == 1)
+		r = READING(&io, iov->iov_len, try(&io, iov, 1),
+			    POINTCALL(SYS_readv, fd, iov, 1));
+	else
+		r = PARKING(&io, try(&io, iov, n),
+			    POINTCALL(SYS_readv, fd, iov, n));
 	return ioend(&io, r);
 }
 

@@ -4,6 +4,8 @@
  * listener is polled first. connect(2) is in connect.c.
  */
 #include "shim/io.h"
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 /* The socket keeps no boundaries: what is left of a transfer can be moved on. */
@@ -91,11 +93,11 @@ EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 
 	if (!ong())
 		return REAL(recv)(fd, buf, n, flags);
-	if (flags & (MSG_WAITALL | MSG_DONTWAIT))
+	if (flags & ~MSG_NOSIGNAL)
 		return recvfrom(fd, buf, n, flags, NULL, NULL);
 	iobeginsocket(&io, fd, NETPOLL_READ);
 	return ioend(&io,
-		     PARKING(&io,
+		     READING(&io, n,
 			     TRY(__NR_recvfrom, fd, buf, n,
 				 flags | MSG_DONTWAIT, 0, 0),
 			     POINTCALL(SYS_recvfrom, fd, buf, n, flags)));
@@ -114,6 +116,8 @@ EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t n, int flags,
 
 	if (!ong())
 		return REAL(recvfrom)(fd, buf, n, flags, from, len);
+	if (!from && !(flags & ~MSG_NOSIGNAL))
+		return recv(fd, buf, n, flags);
 	r = receives(fd, &m, flags);
 	if (r >= 0 && from && len)
 		*len = m.msg_namelen;
@@ -348,5 +352,9 @@ EXPORT int setsockopt(int fd, int level, int name, const void *val,
 		netpollunhint(fd);
 		netpollchanged();
 	}
+	if (((level == SOL_SOCKET && name == SO_PASSCRED) ||
+	     (level == IPPROTO_TCP && name == TCP_ULP)) &&
+	    ong())
+		netpollunhint(fd); /* whether it flows */
 	return r;
 }

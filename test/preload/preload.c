@@ -74,6 +74,7 @@
 	X(io_blocks_room, NULL, 60)                                            \
 	X(io_cancel, NULL, 30)                                                 \
 	X(io_cycles, "20000", 60)                                              \
+	X(io_drained, NULL, 30)                                                \
 	X(io_eintr, "10", 90)                                                  \
 	X(io_faults, "2000", 60)                                               \
 	X(io_fds, NULL, 60)                                                    \
