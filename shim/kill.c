@@ -201,7 +201,8 @@ static long queuecall(long n, long *a)
 	struct thread *t;
 	siginfo_t si;
 
-	if (!info || (one ? !istid((int)a[1]) : processtid((pid_t)a[0]) != getpid()))
+	if (!info || (one ? !istid((int)a[1]) :
+			    processtid((pid_t)a[0]) != getpid()))
 		return -ENOSYS;
 	si = *info;
 	if (!one)

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -194,6 +195,19 @@ MAYBE void gate_open(struct gate *g)
 	g->open = true;
 	pthread_cond_broadcast(&g->opening);
 	pthread_mutex_unlock(&g->lock);
+}
+
+/* Let n threads that have arrived go for so long, until *stop; when that began. */
+MAYBE int64_t gate_run(struct gate *g, long n, long ms, atomic_bool *stop)
+{
+	int64_t t;
+
+	gate_await(g, n);
+	t = now();
+	gate_open(g);
+	sleep_ns(ms * 1000000);
+	atomic_store(stop, true);
+	return t;
 }
 
 /* ---- Figures ---------------------------------------------------------------- */

@@ -3,7 +3,6 @@
  * programs' do: the share of a CPU that takes.
  */
 #include "bench.h"
-#include <stdatomic.h>
 
 static struct gate gate = GATE;
 static atomic_bool stop;

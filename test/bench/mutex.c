@@ -3,7 +3,6 @@
  * Fairness is the count of the thread that was served least, to the mean.
  */
 #include "bench.h"
-#include <stdatomic.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct gate gate = GATE;
@@ -66,11 +65,7 @@ int main(int argc, char **argv)
 	workers = memory(n, sizeof(*workers) + 64);
 	workers = (void *)(((uintptr_t)workers + 63) & ~(uintptr_t)63);
 	threads = start(n, work, workers, sizeof(*workers));
-	gate_await(&gate, n);
-	t = now();
-	gate_open(&gate);
-	sleep_ns(ms * 1000000);
-	atomic_store(&stop, true);
+	t = gate_run(&gate, n, ms, &stop);
 	join(threads, n);
 	put("locks", total * 1e9 / (now() - t), "ops/s");
 	least = workers[0].served;

@@ -1,6 +1,5 @@
 /* rwlock - threads that read under a lock, and write in so many of 100 cases. */
 #include "bench.h"
-#include <stdatomic.h>
 
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct gate gate = GATE;
@@ -42,11 +41,7 @@ int main(int argc, char **argv)
 	ms = number("ms", 200);
 	params_done();
 	threads = start(n, work, seeds, 7919);
-	gate_await(&gate, n);
-	t = now();
-	gate_open(&gate);
-	sleep_ns(ms * 1000000);
-	atomic_store(&stop, true);
+	t = gate_run(&gate, n, ms, &stop);
 	join(threads, n);
 	put("locks", total * 1e9 / (now() - t), "ops/s");
 	return done();

@@ -3,7 +3,6 @@
  * second, and how late.  With hogs, threads that compute beside them.
  */
 #include "bench.h"
-#include <stdatomic.h>
 
 static struct gate gate = GATE;
 static atomic_bool stop;
@@ -51,11 +50,7 @@ int main(int argc, char **argv)
 		samples_room(&late[i], 1000 * ms / (us ? us : 1) + 1);
 	threads = start(n, sleeper, late, sizeof(*late));
 	h = start(hogs, hog, NULL, 0);
-	gate_await(&gate, n + hogs);
-	t = now();
-	gate_open(&gate);
-	sleep_ns(ms * 1000000);
-	atomic_store(&stop, true);
+	t = gate_run(&gate, n + hogs, ms, &stop);
 	join(h, hogs);
 	join(threads, n);
 	t = now() - t;
