@@ -26,7 +26,6 @@
 #define FUTEX_CMD_MASK_ 0x7f
 #define FUTEX_WAIT_ 0
 #define FUTEX_WAIT_BITSET_ 9
-#define LOADS 12 /* bytes before the end of a system call to look at */
 #define DELAY0 100000l /* ns: first wait of a G freed from a futex */
 #define NDELAY 6       /* doublings: at most 3.2 ms */
 #define SS_INVALID 0x40
@@ -93,44 +92,16 @@ void sideput(struct g *gp)
 	unlock(&sidelock);
 }
 
-/* ---- system calls that a poke has interrupted ---------------------------------------- */
-
-static bool issyscall(const uint8_t *at)
-{
-	return at[0] == 0x0f && at[1] == 0x05;
-}
-
-/* The interrupted code is about to see EINTR from a system call though no handler
- * has run: let it make the call again, if it shows how its number was loaded. */
-bool sigrestartcall(struct ucontext *uc)
-{
-	struct sigcontext *sc = &uc->uc_mcontext;
-	const uint8_t *pc = (const uint8_t *)sc->rip;
-
-	if ((long)sc->rax != -EINTR || (sc->rip & (PAGE - 1)) < LOADS ||
-	    !issyscall(pc - 2))
-		return false;
-	if (pc[-4] == 0x31 && pc[-3] == 0xc0) { /* xor %eax, %eax */
-		sc->rip -= 4;
-		return true;
-	}
-	/* mov $nr, %eax, and perhaps one load of an argument between */
-	for (int back = 7; back <= LOADS; back++)
-		if (pc[-back] == 0xb8 && pc[3 - back] == 0 &&
-		    pc[4 - back] == 0 && pc[2 - back] < 2) {
-			sc->rip -= (unsigned)back;
-			return true;
-		}
-	return false;
-}
+/* ---- freed from a futex wait ------------------------------------------------------------ */
 
 /* It was in an untimed futex wait, which the kernel will begin again. */
 static bool infutex(const struct ucontext *uc)
 {
 	const struct sigcontext *sc = &uc->uc_mcontext;
 	uint32_t op = (uint32_t)sc->rsi & FUTEX_CMD_MASK_;
+	const uint8_t *pc = (const uint8_t *)sc->rip; /* at a syscall */
 
-	return sc->rax == SYS_FUTEX && issyscall((const uint8_t *)sc->rip) &&
+	return sc->rax == SYS_FUTEX && pc[0] == 0x0f && pc[1] == 0x05 &&
 	       (op == FUTEX_WAIT_ || op == FUTEX_WAIT_BITSET_) && sc->r10 == 0;
 }
 

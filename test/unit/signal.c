@@ -2,6 +2,7 @@
  * poke: what of core/sig*.c and core/preempt.c needs no other thread.
  */
 #include "test/unit/unit.h"
+#include <sys/mman.h>
 #include <ucontext.h>
 
 /* core/signal.h is for the kernel's headers, which libc's exclude */
@@ -141,9 +142,10 @@ Test(signal, frame_with_state, .timeout = 10)
 
 /* ---- system calls made again --------------------------------------------------- */
 
-static unsigned char code[64];
+static unsigned char code[64] __attribute__((aligned(64))); /* on one page */
 
-/* After these bytes, with that result: how far back it starts again, 0: it does not. */
+/* After these bytes, with that result: the number with which it starts again, -1: it
+ * does not. %r8 is 35, %rdx 36. */
 static long again(const unsigned char *bytes, int n, long result)
 {
 	ucontext_t uc = { 0 };
@@ -151,33 +153,86 @@ static long again(const unsigned char *bytes, int n, long result)
 	bool did;
 
 	memset(code, 0x90, sizeof(code));
-	memcpy(code + 32 - n, bytes, (size_t)n);
+	memcpy(code + 40 - n, bytes, (size_t)n);
 	r[REG_RAX] = result;
-	r[REG_RIP] = rip = (greg_t)(code + 32);
+	r[REG_R8] = 35;
+	r[REG_RDX] = 36;
+	r[REG_RCX] = r[REG_R11] = 37;
+	r[REG_RIP] = rip = (greg_t)(code + 40);
 	did = sigrestartcall((struct ucontext *)&uc);
-	cr_assert_eq(did, r[REG_RIP] != rip);
-	return rip - r[REG_RIP];
+	cr_assert_eq(r[REG_RIP], did ? rip - 2 : rip);
+	if (!did)
+		cr_assert_eq(r[REG_RAX], result);
+	return did ? r[REG_RAX] : -1;
 }
 
 #define AGAIN(result, ...)                                                     \
 	again((const unsigned char[]){ __VA_ARGS__ },                          \
 	      sizeof((const unsigned char[]){ __VA_ARGS__ }), result)
+#define CALL 0x0f, 0x05
 
 Test(signal, calls_made_again, .timeout = 10)
 {
-	/* the test is of no use where the page's edge decides */
-	cr_assert_geq((uintptr_t)(code + 32) % 4096, 12);
-	/* xor %eax,%eax; syscall */
-	cr_assert_eq(AGAIN(-EINTR, 0x31, 0xc0, 0x0f, 0x05), 4);
-	/* mov $202,%eax; syscall */
-	cr_assert_eq(AGAIN(-EINTR, 0xb8, 0xca, 0, 0, 0, 0x0f, 0x05), 7);
-	/* an argument is loaded in between */
-	cr_assert_eq(AGAIN(-EINTR, 0xb8, 0xca, 0, 0, 0, 0x31, 0xd2, 0x0f, 0x05),
-		     9);
-	/* another result, no call, a number from elsewhere */
-	cr_assert_eq(AGAIN(-EAGAIN, 0x31, 0xc0, 0x0f, 0x05), 0);
-	cr_assert_eq(AGAIN(0, 0x31, 0xc0, 0x0f, 0x05), 0);
-	cr_assert_eq(AGAIN(-EINTR, 0x31, 0xc0, 0x0f, 0x04), 0);
-	cr_assert_eq(AGAIN(-EINTR, 0x48, 0x89, 0xd8, 0x0f, 0x05), 0);
-	cr_assert_eq(AGAIN(-EINTR, 0xb8, 0xca, 0, 1, 0, 0x0f, 0x05), 0);
+	/* xor %eax,%eax */
+	cr_assert_eq(AGAIN(-EINTR, 0x31, 0xc0, CALL), 0);
+	/* mov $202,%eax */
+	cr_assert_eq(AGAIN(-EINTR, 0xb8, 202, 0, 0, 0, CALL), 202);
+	/* mov $202,%rax */
+	cr_assert_eq(AGAIN(-EINTR, 0x48, 0xc7, 0xc0, 202, 0, 0, 0, CALL), 202);
+	/* mov %r8,%rax; mov %rdx,%rsi */
+	cr_assert_eq(AGAIN(-EINTR, 0x4c, 0x89, 0xc0, 0x48, 0x89, 0xd6, CALL),
+		     35);
+	/* mov %edx,%eax, the other way to write it */
+	cr_assert_eq(AGAIN(-EINTR, 0x8b, 0xc2, CALL), 36);
+	/* mov $202,%eax; xor %edx,%edx; mov $1,%r8d, which has another half */
+	cr_assert_eq(AGAIN(-EINTR, 0xb8, 202, 0, 0, 0, 0x31, 0xd2, 0x41, 0xb8,
+			   1, 0, 0, 0, CALL),
+		     202);
+	/* mov $7,%eax; mov 8(%rsp),%rdi; lea 0x10(%rax,%rcx,4),%rsi;
+	 * mov 0x1234(%rip),%edx; movslq %edi,%r10 */
+	cr_assert_eq(AGAIN(-EINTR, 0xb8, 7, 0, 0, 0, 0x48, 0x8b, 0x7c, 0x24, 8,
+			   0x48, 0x8d, 0x74, 0x88, 0x10, 0x8b, 0x15, 0x34,
+			   0x12, 0, 0, 0x4c, 0x63, 0xd7, CALL),
+		     7);
+}
+
+Test(signal, calls_not_made_again, .timeout = 10)
+{
+	/* another result, no call, no number of one */
+	cr_assert_eq(AGAIN(-EAGAIN, 0x31, 0xc0, CALL), -1);
+	cr_assert_eq(AGAIN(0, 0x31, 0xc0, CALL), -1);
+	cr_assert_eq(AGAIN(-EINTR, 0x31, 0xc0, 0x0f, 0x04), -1);
+	cr_assert_eq(AGAIN(-EINTR, 0xb8, 0xca, 0, 1, 0, CALL), -1);
+	/* from memory; from what the call or a later load has overwritten */
+	cr_assert_eq(AGAIN(-EINTR, 0x8b, 0x44, 0x24, 8, CALL), -1);
+	cr_assert_eq(AGAIN(-EINTR, 0x89, 0xc8, CALL), -1);
+	cr_assert_eq(AGAIN(-EINTR, 0x44, 0x89, 0xd8, CALL), -1);
+	cr_assert_eq(AGAIN(-EINTR, 0x89, 0xd0, 0x31, 0xd2, CALL), -1);
+	/* something else in between: add $1,%eax; call */
+	cr_assert_eq(AGAIN(-EINTR, 0xb8, 7, 0, 0, 0, 0x83, 0xc0, 1, CALL), -1);
+	cr_assert_eq(AGAIN(-EINTR, 0xb8, 7, 0, 0, 0, 0xe8, 0, 0, 0, 0, CALL),
+		     -1);
+}
+
+/* Not a byte is read of the page before. */
+Test(signal, calls_at_the_edge_of_a_page, .timeout = 10)
+{
+	static const unsigned char call[] = { 0xb8, 7, 0, 0, 0, CALL };
+	unsigned char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ucontext_t uc = { 0 };
+	greg_t *r = uc.uc_mcontext.gregs;
+
+	cr_assert_neq(page, MAP_FAILED);
+	cr_assert_eq(munmap(page, 4096), 0);
+	page += 4096;
+	for (int at = -6; at < 3; at++) {
+		for (int i = 0; i < (int)sizeof(call); i++)
+			if (at + i >= 0)
+				page[at + i] = call[i];
+		r[REG_RAX] = -EINTR;
+		r[REG_RIP] = (greg_t)(page + at + (int)sizeof(call));
+		/* what stands before the load says whether it is one */
+		cr_assert_eq(sigrestartcall((struct ucontext *)&uc), at > 0);
+	}
 }
