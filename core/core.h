@@ -14,6 +14,9 @@
 #define NEVER INT64_MAX
 #define TLS_IE __attribute__((tls_model("initial-exec"), visibility("hidden")))
 
+/* What runs between two sleeps, when nothing is in the cache: on few pages. */
+#define idlepath __attribute__((section(".text.hot")))
+
 struct g;
 
 /* Why a G waits; names in waitreasons[] (panic.c). */
@@ -412,7 +415,7 @@ long gsyscall(const uint32_t *unless, long n, long a, long b, long c, long d,
 	      long e, long f);
 /* A system call that does not wait: its result, or -E. */
 long gsyscallnow(long n, long a, long b, long c, long d, long e, long f);
-/* That wait is over; exitsyscall follows. */
+/* That wait is over, after exitsyscall; or is left by a jump. */
 void leavesyscallwait(void);
 void exitsyscall(void);
 

@@ -264,7 +264,7 @@ uint32_t gcount(void)
 	return READ_ONCE(sched.ng);
 }
 
-uintptr_t gtp(const struct g *gp)
+idlepath uintptr_t gtp(const struct g *gp)
 {
 	return gp->sched.fs;
 }

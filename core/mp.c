@@ -82,7 +82,7 @@ struct p *releasep(struct m *mp)
 /* Settle who has mp's P: take back what sysmon is about to take (RETAKING) or what
  * was left in m->oldp for a system call, or learn that it is gone. Looked at anew
  * each time, since sysmon may give up, too. mp is locked. */
-void settlep(struct m *mp)
+idlepath void settlep(struct m *mp)
 {
 	for (;;) {
 		uint32_t s = READ_ONCE(mp->pstate);

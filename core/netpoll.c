@@ -404,7 +404,7 @@ static cold void rebuild(int old)
 	unlock(&netpolllock);
 }
 
-bool netpollwaiting(void)
+idlepath bool netpollwaiting(void)
 {
 	return READ_ONCE(sched.npollwait) != 0;
 }

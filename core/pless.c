@@ -245,7 +245,7 @@ cold void takenback(struct m *mp)
 	struct g *gp = curg();
 	int64_t now;
 
-	if (gp == mp->g0)
+	if (gp == mp->g0 || gp->inplace == INPLACE_KEPT)
 		return;
 	if (mp->takenwhy == TAKEN_UNSEEN)
 		xadd(&sched.ntaken, -1);
@@ -330,7 +330,7 @@ uintptr_t mtp(void)
 	return mp->g0 ? mp->g0->sched.fs : getg()->sched.fs;
 }
 
-struct g *getg(void)
+idlepath struct g *getg(void)
 {
 	return likely(tlsg) ? tlsg : needm();
 }

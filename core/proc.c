@@ -283,6 +283,8 @@ void pollneeded(void)
 		pollwake(poller);
 	else if (READ_ONCE(sched.npidle))
 		wakep();
+	else if (unlikely(sysmonlazy()))
+		sysmonneeded();
 }
 
 /* Make ready the Gs whose files are, on pp, the caller's. As long as they fit in its

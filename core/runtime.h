@@ -87,6 +87,13 @@ struct timerlist {
 	struct timer *first, **last;
 };
 
+/* What has become of the P of a G that waits in the kernel, in place. */
+enum inplace {
+	INPLACE_NO,
+	INPLACE_KEPT,	/* marked, as in a system call: keepasleep */
+	INPLACE_IDLE,	/* given up, and counted in sched.ninplace */
+};
+
 /* g->flags, tested once a switch (afterswitch) */
 #define GF_UNGUARDED 1u		/* no guard page: check the canary */
 #define GF_SIGNAL 2u		/* sigpend has one that is not blocked */
@@ -115,6 +122,7 @@ struct g {
 	int32_t waitres;	/* what semawait returns */
 	uint8_t waitreason;
 	bool interruptible;
+	uint8_t inplace;	/* enum inplace, see syscall.c; owner G */
 	bool unwire;		/* foreign only while wired; owner G */
 	uint16_t nwired;	/* depth of gowire; owner G */
 	uint8_t score;		/* 0..3: how sure it blocks after a wake-up */

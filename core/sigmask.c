@@ -97,7 +97,7 @@ static uint64_t sigblockedbyall(uint64_t set)
 }
 
 /* So it is. Holds sched.lock, the last P is idle. */
-bool sigstale(void)
+idlepath bool sigstale(void)
 {
 	return READ_ONCE(sched.sigchanges) != READ_ONCE(sched.sigseen);
 }

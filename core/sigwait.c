@@ -121,7 +121,7 @@ void gsigsuspend(uint64_t mask)
 	gsigmask(SETMASK, &old, NULL);
 }
 
-uint32_t gsighandled(void)
+idlepath uint32_t gsighandled(void)
 {
 	return getg()->nhandled;
 }

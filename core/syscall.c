@@ -40,10 +40,36 @@ void entersyscallblock(void)
 	releasem(mp);
 }
 
-bool entersyscallsleep(int64_t until)
+/* The P is kept, marked, while all others are idle and sysmon sleeps: who makes a G
+ * runnable meanwhile wakes sysmon, which takes it, as from a G that computes (sysmonlazy).
+ * To give it up and find it again is a third of what a sleep costs. False: a signal that
+ * the caller blocks may have been let in by another G since sysmon looked. */
+static idlepath bool keepasleep(void)
 {
-	return !netpollwaiting() && timersearliest() >= until &&
-	       entersyscallwait(until);
+	struct m *mp = acquirem();
+	struct p *pp = mp->p;
+	bool keep;
+
+	keep = pp && curg()->inplace == INPLACE_NO &&
+	       READ_ONCE(sched.sysmonwait) == SYSMON_LAZY &&
+	       READ_ONCE(sched.npidle) + 1 == READ_ONCE(sched.gomaxprocs) &&
+	       alone(pp) && !sigstale();
+	if (keep) {
+		curg()->inplace = INPLACE_KEPT;
+		mp->oldp = pp;
+		mp->p = NULL;
+		/* release: as in entersyscall */
+		store_release(&mp->pstate, PS_SYSCALL);
+	}
+	releasem(mp);
+	return keep;
+}
+
+idlepath bool entersyscallsleep(int64_t until)
+{
+	if (!schedstarted || netpollwaiting() || timersearliest() < until)
+		return false;
+	return keepasleep() || entersyscallwait(until);
 }
 
 bool entersyscallwait(int64_t until)
@@ -56,17 +82,20 @@ bool entersyscallwait(int64_t until)
 		return false;
 	mp = acquirem();
 	pp = mp->p;
-	if (pp && alone(pp) &&
+	/* a handler that has come into such a wait parks */
+	if (pp && alone(pp) && curg()->inplace == INPLACE_NO &&
 	    READ_ONCE(sched.ninplace) < READ_ONCE(sched.gomaxprocs)) {
 		in = pidlewait(mp, until);
-		if (in)
+		if (in) {
+			curg()->inplace = INPLACE_IDLE;
 			xadd(&sched.ninplace, 1);
+		}
 	}
 	releasem(mp);
 	return in;
 }
 
-long gsyscall(const uint32_t *unless, long n, long a, long b, long c, long d,
+idlepath long gsyscall(const uint32_t *unless, long n, long a, long b, long c, long d,
 	      long e, long f)
 {
 	return syscall_unless(unless, n, a, b, c, d, e, f);
@@ -77,12 +106,16 @@ long gsyscallnow(long n, long a, long b, long c, long d, long e, long f)
 	return rawsyscall(n, a, b, c, d, e, f);
 }
 
-void leavesyscallwait(void)
+idlepath void leavesyscallwait(void)
 {
-	xadd(&sched.ninplace, -1);
+	struct g *gp = curg();
+
+	if (gp->inplace == INPLACE_IDLE)
+		xadd(&sched.ninplace, -1);
+	gp->inplace = INPLACE_NO;
 }
 
-void exitsyscall(void)
+idlepath void exitsyscall(void)
 {
 	struct g *gp = curg();
 	struct m *mp;

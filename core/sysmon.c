@@ -393,6 +393,16 @@ static bool want(struct p *pp, int64_t now, const struct demand *d)
 	return true;
 }
 
+/* mp's G sleeps and has kept its P, since nobody needed one: sysmon, which is awake, would
+ * stay so for that. */
+static bool keptasleep(struct m *mp)
+{
+	struct g *gp = mp ? READ_ONCE(mp->curg) : NULL;
+
+	return gp && READ_ONCE(gp->inplace) == INPLACE_KEPT &&
+	       READ_ONCE(mp->pstate) == PS_SYSCALL;
+}
+
 /* One look at every P. True: something was done. */
 static bool watch(int64_t now)
 {
@@ -431,9 +441,10 @@ static bool watch(int64_t now)
 						sliceof(pp, now, &d))
 				continue;
 		}
-		if ((d.sleeper || d.slice) && want(pp, now, &d)) {
+		if ((d.sleeper || d.slice || keptasleep(READ_ONCE(pp->m))) &&
+		    want(pp, now, &d)) {
+			did |= d.sleeper || d.slice;
 			d = demand(now);
-			did = true;
 			continue;
 		}
 		/* its G goes on, others wait and a P is idle: see goready */
@@ -600,7 +611,7 @@ void sysmonwake(void)
 #define SOON (100 * US)
 #define OFTEN MS
 #define LATE MS /* past the next deadline: mostly somebody has served it by then */
-#define LAZYMAX (10000 * MS)
+#define LAZYMAX (60000 * MS)
 
 static bool settimer(int64_t delay)
 {

@@ -250,7 +250,7 @@ int64_t runtimers(struct m *mp, struct p *pp, int64_t now)
 }
 
 /* The earliest deadline of all heaps. Any M. */
-int64_t timersearliest(void)
+idlepath int64_t timersearliest(void)
 {
 	int64_t when = NEVER;
 

@@ -478,7 +478,7 @@ void identity_robust(void)
 
 /* ---- leaving --------------------------------------------------------------------------- */
 
-uint32_t *identity_cancel(uintptr_t fs)
+idlepath uint32_t *identity_cancel(uintptr_t fs)
 {
 	return &FIELD(fs, at.cancelhandling, uint32_t);
 }

@@ -41,9 +41,9 @@
 			} while (r_ < 0 && errno == EINTR &&                   \
 				 gsighandled() == handled_ &&                  \
 				 !cancelpending());                            \
+			callend(&outer_);                                      \
 			if (place_)                                            \
 				leavesyscallwait();                            \
-			callend(&outer_);                                      \
 			if (r_ < 0 && errno == EINTR)                          \
 				cancelpoint();                                 \
 		}                                                              \

@@ -27,14 +27,14 @@ void cancelpoint(void)
 	REAL(pthread_testcancel)();
 }
 
-static uint32_t word(void)
+static idlepath uint32_t word(void)
 {
 	return self.gp ? __atomic_load_n(identity_cancel(gtp(self.gp)),
 					 __ATOMIC_SEQ_CST) :
 			 0;
 }
 
-bool cancelpending(void)
+idlepath bool cancelpending(void)
 {
 	return (word() & ACTS) == CANCELED;
 }
@@ -76,7 +76,7 @@ int waitinterruptible(const struct semawait *w, struct thread **release)
 	return r;
 }
 
-long cancelcall(long n, long a, long b, long c, long d, long e, long f)
+idlepath long cancelcall(long n, long a, long b, long c, long d, long e, long f)
 {
 	long r;
 

@@ -62,6 +62,7 @@ static void exitdestructors(void)
  * does where the last native thread leaves. */
 _Noreturn static void exitthread(void)
 {
+	callleave(); /* a handler in the middle of one has ended the thread */
 	exitdestructors();
 	if (self.wired) {
 		uintptr_t m = mtp();

@@ -133,8 +133,10 @@ static inline void callleave(void)
 {
 	bool outer = false;
 
-	if (unlikely(self.incall))
+	if (unlikely(self.incall)) {
 		callend(&outer);
+		leavesyscallwait();
+	}
 	if (unlikely(self.turn))
 		connectleave();
 }

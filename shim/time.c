@@ -11,39 +11,47 @@ static int64_t now(void)
 	return ts.tv_sec * 1000000000l + ts.tv_nsec;
 }
 
-/* In place, after entersyscallsleep; as sleepuntil. */
-static int sleephere(int64_t deadline)
+/* In place, after entersyscallsleep: as clock_nanosleep(2). */
+static idlepath int sleephere(int flags, const struct timespec *req,
+			      struct timespec *rem)
 {
 	uint32_t handled = gsighandled();
 	bool outer = self.incall;
-	struct timespec until = { deadline / 1000000000,
-				  deadline % 1000000000 };
+	struct timespec left = *req;
 	int r;
 
 	self.incall = true;
-	do {
-		r = (int)CANCELCALL(SYS_clock_nanosleep, CLOCK_MONOTONIC,
-				    TIMER_ABSTIME, &until, NULL, 0, 0);
-	} while (r == -EINTR && gsighandled() == handled && !cancelpending());
-	leavesyscallwait();
+	for (;;) {
+		r = (int)CANCELCALL(SYS_clock_nanosleep, CLOCK_MONOTONIC, flags,
+				    req, &left, 0, 0);
+		if (likely(r != -EINTR) || gsighandled() != handled ||
+		    cancelpending())
+			break;
+		if (!(flags & TIMER_ABSTIME))
+			req = &left;
+	}
 	callend(&outer);
-	if (r == -EINTR)
+	leavesyscallwait();
+	if (unlikely(r == -EINTR)) {
 		cancelpoint();
+		if (rem)
+			*rem = left;
+	}
 	return r;
 }
 
-/* Sleep until deadline. 0, or -EINTR if a handler ran. */
-static int sleepuntil(int64_t deadline)
+/* Sleep until deadline, which is `ahead` or past. 0, or -EINTR if a handler ran. */
+static int sleepuntil(int64_t deadline, bool ahead)
 {
 	char here; /* an address that nobody wakes */
 	struct semawait w = { .addr = (uintptr_t)&here,
 			      .reason = WAIT_SLEEP,
 			      .interruptible = true,
 			      .deadline = deadline };
+	struct timespec at = { deadline / 1000000000, deadline % 1000000000 };
 
-	cancelpoint();
-	if (deadline > now() && entersyscallsleep(deadline))
-		return sleephere(deadline);
+	if (ahead && entersyscallsleep(deadline))
+		return sleephere(TIMER_ABSTIME, &at, NULL);
 	for (;;) {
 		int r = semawait(&w);
 
@@ -60,18 +68,17 @@ static int sleepuntil(int64_t deadline)
 	if (!ong())                                                            \
 	return REAL(f)(__VA_ARGS__)
 
-static int sleepfor(const struct timespec *req, struct timespec *rem)
+static int sleeppark(const struct timespec *req, struct timespec *rem)
 {
 	int64_t d, left;
 	int r;
 
-	if (req->tv_sec < 0 || req->tv_nsec < 0 || req->tv_nsec > 999999999)
-		return -EINVAL;
 	d = req->tv_sec > INT64_MAX / 1000000000 / 2 ?
 		    NEVER / 2 :
 		    req->tv_sec * 1000000000l + req->tv_nsec;
+	left = d;
 	d += now();
-	r = sleepuntil(d);
+	r = sleepuntil(d, left > 0);
 	if (r == -EINTR && rem) {
 		left = d - now();
 		if (left < 0)
@@ -82,7 +89,20 @@ static int sleepfor(const struct timespec *req, struct timespec *rem)
 	return r;
 }
 
-EXPORT int nanosleep(const struct timespec *req, struct timespec *rem)
+/* What a thread runs between two such sleeps costs what is not in the cache: not even
+ * the clock is looked at where nobody else has a timer. */
+static idlepath int sleepfor(const struct timespec *req, struct timespec *rem)
+{
+	if (req->tv_sec < 0 || req->tv_nsec < 0 || req->tv_nsec > 999999999)
+		return -EINVAL;
+	if (unlikely(cancelpending()))
+		cancelpoint();
+	if ((req->tv_sec || req->tv_nsec) && entersyscallsleep(NEVER))
+		return sleephere(0, req, rem);
+	return sleeppark(req, rem);
+}
+
+EXPORT idlepath int nanosleep(const struct timespec *req, struct timespec *rem)
 {
 	NATIVELY(nanosleep, req, rem);
 	ON_G(nanosleep, req, rem);
@@ -107,7 +127,10 @@ EXPORT int clock_nanosleep(clockid_t clock, int flags,
 	if (req->tv_sec < 0)
 		return EINVAL;
 	e = deadlineof(clock, req, &deadline);
-	return e ? -e : -sleepuntil(deadline);
+	if (e)
+		return -e;
+	cancelpoint();
+	return -sleepuntil(deadline, deadline > now());
 }
 
 EXPORT int usleep(useconds_t us)

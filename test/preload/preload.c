@@ -132,6 +132,7 @@
 	X(sig_context, "10", 60)                                               \
 	X(sig_kill, "2", 60)                                                   \
 	X(sig_longjmp, "5", 60)                                                \
+	X(sig_leave, "50", 60)                                                 \
 	X(sig_lost, NULL, 30)                                                  \
 	X(sig_process, "5", 60)                                                \
 	X(sig_self, NULL, 60)                                                  \
