@@ -76,11 +76,9 @@ struct g *galloc(void)
 
 static int classof(size_t size)
 {
-	int class = 0;
+	int class = size > 1 ? 64 - __builtin_clzl(size - 1) - CLASS0 : 0;
 
-	while (class < NCLASS && (1ul << (CLASS0 + class)) < size)
-		class++;
-	return class;
+	return class < 0 ? 0 : class;
 }
 
 /* The class that pthread_create without attributes asks for: the one a P pools. */
@@ -209,6 +207,8 @@ struct g *gfget(uintptr_t stack, size_t stacksize, size_t guard)
 		gp = galloc();
 		if (!gp || !stackalloc(gp, size, guard))
 			return NULL;
+		if (!stack)
+			stacktouch(gp);
 		gp->idlo = gp->stackhi;
 		gp->sched.fs = corehooks.identity_new(gp->stacklo, &gp->idlo);
 		if (!gp->sched.fs)

@@ -205,6 +205,7 @@ int newprockept(struct g *gp, void (*fn)(void), uint64_t sigmask)
 	if (!mp)
 		mp = allocm();
 	initproc(gp, fn, sigmask);
+	xadd(&sched.nginit, 1);
 	gp->foreign = gp->unwire = gp->kept = true;
 	gp->nwired = 1;
 	gp->status = Grunnable;

@@ -839,7 +839,6 @@ void initproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
 	siglive(sigmask, 1);
 	if (unlikely(curg()->sigmask & ~sigmask))
 		sigchanged();
-	xadd(&sched.nginit, 1);
 }
 
 void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
@@ -847,6 +846,10 @@ void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
 	struct m *mp = acquirem();
 
 	initproc(gp, fn, sigmask);
+	if (likely(mp->p))
+		WRITE_ONCE(mp->p->nginit, mp->p->nginit + 1);
+	else
+		xadd(&sched.nginit, 1);
 	goready(mp, gp);
 	releasem(mp);
 }

@@ -247,6 +247,7 @@ struct p {
 	uint64_t readiedat;	      /* cputicks then, 0 if not measured */
 	struct g *gfree;	      /* dead Gs of the default class */
 	uint32_t ngfree;
+	uint64_t nginit;	      /* Gs that it has started */
 	bool preempt;		      /* others want this P: no direct switch */
 	uint32_t globcredit;	      /* globalsturn */
 	bool nextfirst;		      /* runnext went first after the last slice */
@@ -317,7 +318,7 @@ struct schedt {
 	bool accounting;	/* somebody has asked for CPU times */
 	struct g *maing;	/* the process's first thread */
 	uint32_t ng;		/* Gs that live, main included */
-	uint64_t nginit;	/* Gs ever started */
+	uint64_t nginit;	/* Gs ever started, without a P */
 	uint32_t idgen;		/* Gs ever made, main not counted */
 	uint32_t ghosts;	/* ids to this one are the fork parent's, but for heir */
 	struct g *heir;		/* the G that this process was forked by */
@@ -523,6 +524,7 @@ struct m *semapark(struct m *mp, const struct semawait *w, int *res);
 /* ---- stack.c ------------------------------------------------------------------------ */
 bool stackalloc(struct g *gp, size_t size, size_t guard);
 void stackfree(struct g *gp);
+void stacktouch(struct g *gp);
 void stackguard(struct g *gp, size_t size, size_t guard);
 void *persistentalloc(size_t size);
 void stackcheck(struct g *gp);

@@ -320,10 +320,19 @@ int schedinit(void)
 
 /* ---- fork ---------------------------------------------------------------------------- */
 
+static uint64_t nginit(void)
+{
+	uint64_t n = READ_ONCE(sched.nginit);
+
+	for (uint32_t i = 0; i < MAXP && allp[i]; i++)
+		n += READ_ONCE(allp[i]->nginit);
+	return n;
+}
+
 void schedfork(void)
 {
 	uint32_t idgen = sched.idgen;
-	uint64_t nginit = sched.nginit;
+	uint64_t begun = nginit();
 	struct g *gp;
 
 	stoplock.key = 0;
@@ -335,7 +344,7 @@ void schedfork(void)
 	if (!gp)
 		throw("schedfork: out of memory");
 	sched = (struct schedt){ .idgen = idgen,
-				 .nginit = nginit,
+				 .nginit = begun,
 				 .ghosts = idgen + 1,
 				 .heir = gp };
 	semainit();
@@ -367,7 +376,7 @@ void schedcounts(struct schedcounts *c)
 	c->declared = READ_ONCE(sched.nretaken[TAKEN_DECLARED]);
 	c->unseen = READ_ONCE(sched.nretaken[TAKEN_UNSEEN]);
 	c->maxwait = READ_ONCE(sched.maxwait);
-	c->gs = sched.nginit;
+	c->gs = nginit();
 	c->ms = sched.nm + 1;
 	c->ps = sched.gomaxprocs;
 }

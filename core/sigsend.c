@@ -92,15 +92,10 @@ void sigsetflag(struct g *gp)
 		__atomic_fetch_or(&gp->flags, GF_SIGNAL, __ATOMIC_SEQ_CST);
 }
 
-/* gp has exited, or a new thread begins on it: what it was to handle for the process is
- * the process's again. Whoever adds to gp's queue looks at its status afterwards, so
- * that one of the two finds it. gp's M, or that of who adds; acquired. */
-void sigflush(struct g *gp)
+static cold void flush(struct g *gp)
 {
 	struct signode *n, all = { 0 };
 
-	if (!READ_ONCE(gp->sigpend))
-		return;
 	for (;;) {
 		lock(&siglock);
 		n = gp->sigq;
@@ -119,6 +114,15 @@ void sigflush(struct g *gp)
 			RAW(__NR_rt_sigqueueinfo, RAW(__NR_gettid), all.sig,
 			    &all.info);
 	}
+}
+
+/* gp has exited, or a new thread begins on it: what it was to handle for the process is
+ * the process's again. Whoever adds to gp's queue looks at its status afterwards, so
+ * that one of the two finds it. gp's M, or that of who adds; acquired. */
+void sigflush(struct g *gp)
+{
+	if (unlikely(READ_ONCE(gp->sigpend)))
+		flush(gp);
 }
 
 uint64_t gsigpending(void)

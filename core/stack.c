@@ -2,7 +2,8 @@
  *
  * Why: a slot holds [guard | stack | identity]; its size is a power of two from
  *      32 KiB. Slots of a class come from regions that are reserved PROT_NONE and
- *      opened 64 slots or 16 MiB at a time: mlockall populates all that is readable.
+ *      opened 64 slots or 16 MiB at a time, later an eighth of what there is: to open
+ *      costs, and mlockall populates all that is readable.
  *      A region starts 16 pages past a 2 MiB boundary, so that
  *      the top of a slot (always used) and the guard of the next share a
  *      page-table page: 4 KiB less a parked G at 8 MiB stacks.
@@ -22,6 +23,7 @@
 #define PROT_RW 3
 #define MADV_NOHUGEPAGE_ 15
 #define MADV_DONTNEED_ 4
+#define MADV_POPULATE_WRITE_ 23
 #define MADV_GUARD_INSTALL_ 102
 #define MADV_GUARD_REMOVE_ 103
 #define HUGE (2ul << 20)
@@ -34,6 +36,7 @@
 
 static struct region {
 	uintptr_t next, open, end; /* next slot, end of open part, end */
+	size_t opened; /* in all, of this class */
 } regions[NCLASS];
 static struct mutex stacklock, permlock;
 static enum { GUARD_MADVISE, GUARD_MPROTECT, GUARD_NONE } guardkind;
@@ -132,6 +135,27 @@ static void removeguard(struct g *gp)
 	}
 }
 
+/* Open the next slots of a region. Holds stacklock. */
+static bool openslots(struct region *r, size_t slot)
+{
+	size_t n = slot * CHUNK;
+
+	if (n > CHUNK_MAX)
+		n = slot > CHUNK_MAX ? slot : CHUNK_MAX;
+	if (n < r->opened / 8)
+		n = r->opened / 8 & -slot;
+	if (n > r->end - r->open)
+		n = r->end - r->open;
+	while (!sysopen(r->open, n)) {
+		if (n == slot)
+			return false;
+		n = slot; /* a limit on memory is near */
+	}
+	r->open += n;
+	r->opened += n;
+	return true;
+}
+
 /* Give gp a slot for a stack of `size` bytes, guard included. Sets slot, class,
  * stacklo, stackhi (the top of the slot: the identity lowers it). Any M. */
 bool stackalloc(struct g *gp, size_t size, size_t guard)
@@ -150,18 +174,9 @@ bool stackalloc(struct g *gp, size_t size, size_t guard)
 		unlock(&stacklock);
 		return false;
 	}
-	if (r->next + slot > r->open) {
-		size_t n = slot * CHUNK;
-
-		if (n > CHUNK_MAX)
-			n = slot > CHUNK_MAX ? slot : CHUNK_MAX;
-		if (r->open + n > r->end)
-			n = r->end - r->open;
-		if (!sysopen(r->open, n)) {
-			unlock(&stacklock);
-			return false;
-		}
-		r->open += n;
+	if (r->next + slot > r->open && !openslots(r, slot)) {
+		unlock(&stacklock);
+		return false;
 	}
 	gp->slot = r->next;
 	r->next += slot;
@@ -170,6 +185,14 @@ bool stackalloc(struct g *gp, size_t size, size_t guard)
 	unlock(&stacklock);
 	gp->stackhi = gp->slot + slot;
 	return true;
+}
+
+/* The two pages that every thread uses, of a new slot: in one call, not two faults. Where
+ * the kernel cannot (before 5.14) there are faults. */
+void stacktouch(struct g *gp)
+{
+	RAW(__NR_madvise, gp->stackhi - 2 * PAGE, 2 * PAGE,
+	    MADV_POPULATE_WRITE_);
 }
 
 /* Make a recycled stack one of that size. The G is dead. */

@@ -351,7 +351,8 @@ uintptr_t identity_new(uintptr_t lo, uintptr_t *hi)
 	setfields(pd);
 	/* a G's own follows (identity_number); this is m0's g0's, which runs on
 	 * the process's first kernel thread: setuid and kin must find that */
-	FIELD(pd, at.tid, int) = getpid();
+	if (!schedstarted)
+		FIELD(pd, at.tid, int) = getpid();
 	/* empty robust list: prev before the head, as glibc has it */
 	FIELD(pd, at.robust - 8, uintptr_t) = head;
 	FIELD(head, 0, uintptr_t) = head;
@@ -504,6 +505,8 @@ void identity_keys(void)
 	struct keydata **specific = &FIELD(pd, at.specific, struct keydata *);
 	volatile bool *used = &FIELD(pd, at.report_events - 1, bool);
 
+	if (!*used)
+		return; /* it never stored anything */
 	for (int round = 0; *used && round < PTHREAD_DESTRUCTOR_ITERATIONS;
 	     round++) {
 		*used = false;

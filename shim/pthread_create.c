@@ -84,11 +84,12 @@ static void threadgone(struct g *gp)
 {
 	struct thread *t = threadof((pthread_t)gtp(gp));
 
-	if (__atomic_exchange_n(&t->state, EXITED, __ATOMIC_ACQ_REL) ==
+	/* seq_cst, both: a joiner says so first and then looks at the state */
+	if (__atomic_exchange_n(&t->state, EXITED, __ATOMIC_SEQ_CST) ==
 	    DETACHED) {
 		t->state = FREED;
 		gfput(gp);
-	} else {
+	} else if (__atomic_load_n(&t->joiner, __ATOMIC_SEQ_CST)) {
 		semawake((uintptr_t)&t->state, 1, 0);
 	}
 }
@@ -303,7 +304,8 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 	t->priority = w.explicitsched ? w.priority : self.priority;
 	t->stacksize = w.size;
 	t->hasaffinity = w.hasaffinity || self.hasaffinity;
-	t->affinity = w.hasaffinity ? w.affinity : self.affinity;
+	if (unlikely(t->hasaffinity))
+		t->affinity = w.hasaffinity ? w.affinity : self.affinity;
 	memcpy(t->name, self.name, sizeof(t->name));
 	if (w.hasmask)
 		memcpy(&mask, &w.mask, sizeof(mask));
@@ -419,7 +421,7 @@ static int join(struct thread *t, void **ret, int64_t deadline, bool try)
 	if (t == &self || self.joiner == t)
 		return EDEADLK;
 	if (!__atomic_compare_exchange_n(&t->joiner, &none, &self, false,
-					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+					 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		return EINVAL;
 	while (notexited(t)) {
 		r = waitinterruptible(&w, &t->joiner);

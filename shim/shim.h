@@ -45,6 +45,7 @@ struct thread {
 	void *ret;
 	size_t stacksize;	/* as asked for; pthread_getattr_np reports it */
 	int tid;		/* 0: main's, the process's */
+	uint32_t tids;		/* next number for those that it creates: tidnew */
 	uint32_t wired;		/* libc mutexes held that wire it */
 	char name[16];
 	int policy, priority, nice;

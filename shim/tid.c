@@ -15,14 +15,19 @@
 
 #define TIDS 0x1fffffffu
 #define HINTS 4096
+#define TIDBATCH 16
 
 static uint32_t hints[HINTS]; /* by tid: the G's number, perhaps an old one */
 
 int tidnew(struct g *gp)
 {
 	static uint32_t last;
-	uint32_t n = __atomic_fetch_add(&last, 1, __ATOMIC_RELAXED) % TIDS;
+	uint32_t n;
 
+	/* a creator has a few at a time, so that they do not all meet here */
+	if (self.tids % TIDBATCH == 0)
+		self.tids = __atomic_fetch_add(&last, TIDBATCH, __ATOMIC_RELAXED);
+	n = self.tids++ % TIDS;
 	__atomic_store_n(&hints[n % HINTS], gid(gp), __ATOMIC_RELAXED);
 	return (int)(TIDBASE + 1 + n);
 }
