@@ -11,6 +11,7 @@
 #include "shim/shim.h"
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
 #include <stdarg.h>
@@ -82,22 +83,26 @@ static bool sharedword(uintptr_t addr)
 	return shared != 0;
 }
 
-/* The text of libstdc++, once it is there. */
+static __typeof__(_dl_find_object) *findobject; /* none before glibc 2.35 */
+
+void futexinit(void)
+{
+	findobject = (__typeof__(findobject))dlsym(RTLD_DEFAULT,
+						   "_dl_find_object");
+}
+
+/* dladdr only where there is nothing else: it looks for the nearest of thousands of
+ * symbols, 10 us. */
 static bool fromlibstdcxx(void *caller)
 {
-	static uintptr_t lo, hi; /* hi after lo: 0 means unknown */
-	Dl_info dl;
+	struct dl_find_object dl;
+	Dl_info info;
 
-	if (!hi) {
-		if (!dladdr(caller, &dl) || !dl.dli_fname ||
-		    !strstr(dl.dli_fname, "libstdc++.so"))
-			return false;
-		lo = (uintptr_t)dl.dli_fbase;
-		__atomic_store_n(&hi, lo + (4 << 20), __ATOMIC_RELEASE);
-	}
-	if ((uintptr_t)caller < lo || (uintptr_t)caller >= hi)
-		return false;
-	return dladdr(caller, &dl) && (uintptr_t)dl.dli_fbase == lo;
+	if (findobject)
+		return findobject(caller, &dl) == 0 &&
+		       strstr(dl.dlfo_link_map->l_name, "libstdc++.so");
+	return dladdr(caller, &info) && info.dli_fname &&
+	       strstr(info.dli_fname, "libstdc++.so");
 }
 
 /* ---- the operations ------------------------------------------------------------------ */

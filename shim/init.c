@@ -291,6 +291,7 @@ bool shimstart(void)
 	corehooks.sigframe = getauxval(AT_MINSIGSTKSZ);
 	refuseranges();
 	mattrinit();
+	futexinit();
 	if (!schedfsgsbase((getauxval(AT_HWCAP2) & FSGSBASE) != 0))
 		print("gmp_shim: this kernel has no FSGSBASE: switches use "
 		      "arch_prctl and are slower\n");

@@ -188,6 +188,8 @@ void blockinginit(void);
 void blockingreport(void (*say)(const char *line));
 void blockingfork(void);
 void loaderfork(void);
+/* Find what tells libstdc++'s futexes from others (futex.c). */
+void futexinit(void);
 
 /* ---- time ------------------------------------------------------------------------ */
 
