@@ -10,6 +10,9 @@ suite     many comparisons from a file
 table     the report on a terminal
 files     the report as JSON and CSV, and JSON read again
 page      the report as one HTML page
+peers     the report as one table: a row a figure, native, shim and peer
+markdown  the same as Markdown, with charts
+charts    those, as SVG
 baseline  a report against an older one
 cli       options
 """

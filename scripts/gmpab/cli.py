@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shlex
 import signal
 import sys
 from dataclasses import replace
@@ -11,9 +12,9 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from . import baseline, files, machine, page, table
+from . import baseline, charts, files, machine, markdown, page, peers, table
 from .measure import Plan, stdin_path
-from .model import Comparison, Report
+from .model import SIDES, Comparison, Report
 from .parse import FORMATS
 from .process import Failed, Tools
 from .rounds import measure_point
@@ -76,6 +77,26 @@ def sweep(text: str) -> tuple[str, list[str]]:
     return name, values
 
 
+def peer(text: str) -> tuple[str, list[str]]:
+    name, _, command = text.partition("=")
+    if not (name.strip() and command.strip()) or name in SIDES:
+        raise wrong(text, f"NAME=COMMAND, and the name not {' or '.join(SIDES)}")
+    return name, shlex.split(command)
+
+
+def alive(text: str) -> str:
+    if text.isdigit() or re.fullmatch(r"\{\w+\}", text):
+        return text
+    raise wrong(text, "a whole number, or {NAME} of the sweep")
+
+
+def note(text: str) -> tuple[str, str]:
+    name, _, rest = text.partition("=")
+    if not (name and rest):
+        raise wrong(text, "NAME=TEXT")
+    return name, rest
+
+
 def metric(text: str) -> tuple[str, re.Pattern[str]]:
     name, _, expression = text.partition("=")
     try:
@@ -112,6 +133,10 @@ def comparison_options(parser: argparse.ArgumentParser) -> None:
     """Those that a line of a suite may have as well."""
     add = parser.add_argument
     add("--load", metavar="CMD", help="server mode: the load, run by sh")
+    add("--peer", metavar="NAME=CMD", type=peer,
+        help="a third side: another program that does the same, run natively")
+    add("--alive", metavar="N", type=alive,
+        help="it has so many threads at once: not natively where the kernel cannot")
     add("--wait-port", metavar="PORT", type=address,
         help="PORT, HOST:PORT or the path of a socket: where the server listens")
     add("--prepare", metavar="CMD",
@@ -161,6 +186,10 @@ def parser() -> Parser:
     add("--json", metavar="FILE", type=writable, help="everything; - is the screen")
     add("--csv", metavar="FILE", type=writable, help="a line for each figure of a run")
     add("--html", metavar="FILE", type=writable, help="one page with charts")
+    add("--markdown", metavar="FILE", type=writable,
+        help="one table of all, with charts as SVG files beside it")
+    add("--note", metavar="NAME=TEXT", type=note, action="append", default=[],
+        help="to be told with the properties of the machine")
     add("--suite", metavar="FILE", type=readable,
         help="comparisons from a file: lines of 'name: [options] -- command'")
     add("--only", metavar="REGEX", type=lambda t: metric(f"x=({t})")[1],
@@ -187,6 +216,10 @@ def check_entry(p: Parser, o: argparse.Namespace) -> None:
         p.error("--own-pace: then figures of its own are needed: --format or --metric")
     if o.same_output and o.load is not None:
         p.error("--same-output is not for servers; --check CMD can look at the result")
+    if o.alive and not o.peer:
+        p.error("--alive: with the native side left out there is nothing to compare")
+    if o.alive and not (o.alive.isdigit() or o.sweep and o.sweep[0] == o.alive[1:-1]):
+        p.error(f"--alive {o.alive}: no such --sweep")
     if o.sweep:
         mark = "{" + o.sweep[0] + "}"
         texts = [*o.command, o.load or ""]
@@ -200,12 +233,15 @@ def entry(name: str, o: argparse.Namespace) -> Entry:
     form = o.format or ("none" if o.load is None else "auto")
     higher = [n.partition("[")[0] for n in o.higher]
     return Entry(
-        Comparison(name, o.command, o.load, o.sweep[0] if o.sweep else None),
+        Comparison(
+            name, o.command, o.load, o.sweep[0] if o.sweep else None,
+            peer=o.peer and o.peer[0],
+        ),
         o.sweep[1] if o.sweep else [None],
         lambda tools: Plan(
-            tools, o.command, o.load, o.wait_port, o.prepare, o.check, o.same_output,
-            form, o.own_pace, o.metric, higher, dict(o.set), o.stdin, o.timeout,
-            o.start_timeout,
+            tools, o.command, o.peer and o.peer[1], o.alive, o.load, o.wait_port,
+            o.prepare, o.check, o.same_output, form, o.own_pace, o.metric, higher,
+            dict(o.set), o.stdin, o.timeout, o.start_timeout,
         ),
     )
 
@@ -220,13 +256,15 @@ def substituted(plan: Plan, variable: str | None, value: str | None) -> Plan:
     return replace(
         plan,
         command=[put(word) for word in plan.command],
-        load=put(plan.load), prepare=put(plan.prepare), check=put(plan.check),
+        peer=plan.peer and [put(word) for word in plan.peer],
+        alive=put(plan.alive), load=put(plan.load), prepare=put(plan.prepare), check=put(plan.check),
     )
 
 
 def measure(entries: list[Entry], tools: Tools, o, report: Report, screen: Console):
     """All of them; what fails is said and the others go on."""
-    total = sum(len(e.values) for e in entries) * 2 * (o.runs + o.warmup)
+    points = sum(len(e.values) * len(e.comparison.sides) for e in entries)
+    total = points * (o.runs + o.warmup)
     with table.progress(screen, total) as advance:
         for e in entries:
             report.comparisons.append(e.comparison)
@@ -255,6 +293,10 @@ def main(argv: list[str], beside: Path) -> int:
         p.error("a command, --suite, --from and --compare exclude one another")
     if o.only and not o.suite:
         p.error("--only is for --suite")
+    if o.markdown and str(o.markdown) == "-":
+        p.error("--markdown: a file: charts go beside it")
+    if o.markdown and not charts.available():
+        p.error("--markdown needs matplotlib: scripts/install-deps reference")
     if o.html and not page.LIBRARY.is_file():
         p.error(f"--html needs {page.LIBRARY}: scripts/install-deps bench installs it")
     screen = Console(stderr=True)
@@ -264,7 +306,8 @@ def main(argv: list[str], beside: Path) -> int:
         if o.source:
             report = files.read(Path(o.source))
         else:
-            report = Report(*machine.describe())
+            facts, began = machine.describe()
+            report = Report(facts | dict(o.note), began)
             run(p, o, report, beside, screen)
     except Failed as failure:
         p.exit(2, f"gmp-ab: {failure}\n")
@@ -302,15 +345,17 @@ def run(p: Parser, o, report: Report, beside: Path, screen: Console) -> None:
 
 def shared(o: argparse.Namespace) -> list[str]:
     """Options of the command line that hold for each line of a suite."""
-    return [f"--set={name}={value}" for name, value in o.set]
+    return [f"--timeout={o.timeout}", *(f"--set={n}={value}" for n, value in o.set)]
 
 
 def write(o: argparse.Namespace, report: Report) -> None:
     if not o.json or str(o.json) != "-":
-        table.show(report)
+        peers.show(report) if peers.any_in(report) else table.show(report)
     if o.json:
         files.write_json(report, o.json)
     if o.csv:
         files.write_csv(report, o.csv)
     if o.html:
         page.write(report, o.html)
+    if o.markdown:
+        markdown.write(report, o.markdown)

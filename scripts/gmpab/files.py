@@ -58,10 +58,12 @@ def read(path: Path) -> Report:
                 c["name"], c["command"], c["load"], c["variable"],
                 {m["name"]: Metric(**m) for m in c["metrics"]},
                 [
-                    Point(p["value"], [Run(**r) for r in p["runs"]], p["counted"])
+                    Point(p["value"], [Run(**r) for r in p["runs"]], p["counted"],
+                          p.get("skipped", {}))
                     for p in c["points"]
                 ],
                 c["problems"],
+                c.get("peer"),
             )
             for c in whole["comparisons"]
         ]

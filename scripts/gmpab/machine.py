@@ -6,6 +6,16 @@ import time
 from pathlib import Path
 
 
+def most_threads() -> tuple[int, str]:
+    """That the kernel lets a process have, natively, and what sets that: two mappings
+    a thread, its stack and the guard."""
+    limits = [("kernel/pid_max", 1), ("kernel/threads-max", 1), ("vm/max_map_count", 2)]
+    found = [(int(Path("/proc/sys", name).read_text()) // each, name)
+             for name, each in limits]
+    most, name = min(found)
+    return most, f"{most:,} at most ({Path(name).name})"
+
+
 def describe() -> tuple[dict[str, str], str]:
     """The machine's properties and the time."""
     cpuinfo = Path("/proc/cpuinfo").read_text()

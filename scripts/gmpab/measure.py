@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Iterator
 
+from .machine import most_threads
 from .model import (
-    HIGHER, KERNEL_THREADS, PEAK_COUNTED, PEAK_SAMPLED, PROGRAM_THREADS, SHIM,
+    HIGHER, KERNEL_THREADS, NATIVE, PEAK_COUNTED, PEAK_SAMPLED, PROGRAM_THREADS, SHIM,
     Comparison, Metric, Run,
 )
 from .parse import custom, parse
@@ -25,6 +26,8 @@ class Plan:
 
     tools: Tools
     command: list[str]
+    peer: list[str] | None = None  # a command as well
+    alive: str | None = None  # threads that it has at once, at least
     load: str | None = None
     address: tuple[str, int] | str | None = None  # of the server: TCP, or a path
     prepare: str | None = None
@@ -96,7 +99,7 @@ class Bench:
             env["GMP_SHIM_VERBOSE"] = "1"  # how many Gs there were, at exit
         with files() as kept:
             with Command(
-                self.plan.tools.launcher, self.plan.command, env, kept.out, kept.err,
+                self.plan.tools.launcher, self.words(side), env, kept.out, kept.err,
                 self.plan.stdin, count,
             ) as command:
                 if self.plan.load is None:
@@ -107,6 +110,17 @@ class Bench:
             if count:
                 self.threads(run, command, kept)
         return run
+
+    def words(self, side: str) -> list[str]:
+        peer = self.plan.peer if side == self.comparison.peer else None
+        return peer or self.plan.command
+
+    def skipped(self) -> dict[str, str]:
+        """The sides that cannot run it."""
+        most, why = most_threads()
+        if self.plan.alive is None or int(self.plan.alive) < most:
+            return {}
+        return {NATIVE: f"{int(self.plan.alive):,} threads; the kernel has {why}"}
 
     def put(self, run: Run, metric: Metric, value: float) -> None:
         self.comparison.add_metric(metric)

@@ -1,5 +1,7 @@
 """What is measured. A report has comparisons, a comparison has points (one, or one for
-each value of a sweep), a point has runs: in each round one of each side."""
+each value of a sweep), a point has runs: in each round one of each side. The sides are
+the program natively and shimmed, and perhaps a peer: another program that does the same
+in its own way, natively."""
 
 import math
 from dataclasses import dataclass, field
@@ -44,15 +46,24 @@ class Point:
     value: str | None = None
     runs: list[Run] = field(default_factory=list)
     counted: dict[str, dict[str, float]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)  # sides: why
 
-    def pairs(self, name: str) -> tuple[list[float], list[float]]:
-        """The values of a metric, native and shim, of the rounds that have both."""
+    def of(self, side: str, name: str) -> list[float]:
+        """The values of a metric of one side."""
+        return [r.values[name] for r in self.runs
+                if r.side == side and name in r.values]
+
+    def pairs(
+        self, name: str, sides: tuple[str, str] = SIDES
+    ) -> tuple[list[float], list[float]]:
+        """The values of a metric of two sides, of the rounds that have both."""
+        one, other = sides
         found: dict[int, dict[str, float]] = {}
         for run in self.runs:
             if name in run.values:
                 found.setdefault(run.round, {})[run.side] = run.values[name]
-        both = [v for _, v in sorted(found.items()) if len(v) == len(SIDES)]
-        return [v[NATIVE] for v in both], [v[SHIM] for v in both]
+        both = [v for _, v in sorted(found.items()) if one in v and other in v]
+        return [v[one] for v in both], [v[other] for v in both]
 
 
 @dataclass
@@ -64,6 +75,11 @@ class Comparison:
     metrics: dict[str, Metric] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    peer: str | None = None  # its name
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        return (*SIDES, self.peer) if self.peer else SIDES
 
     def add_metric(self, metric: Metric) -> None:
         self.metrics.setdefault(metric.name, metric)

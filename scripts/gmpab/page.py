@@ -274,8 +274,8 @@ def render(report: Report) -> str:
         drawn += own
     title = report.comparisons[0].name if one else "benchmarks"
     facts = " · ".join(f"{k} {v}" for k, v in report.machine.items())
-    rounds = max((len(p.runs) // 2 for c in report.comparisons for p in c.points),
-                 default=0)
+    rounds = max((r.round + 1 for c in report.comparisons for p in c.points
+                  for r in p.runs), default=0)
     return Template((PARTS / "page.html").read_text()).substitute(
         title=escape(title),
         facts=escape(f"{report.began} · {rounds} rounds · {facts}"),
