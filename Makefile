@@ -10,6 +10,7 @@
 #   make bench              test/bench natively and under the library, in some
 #                           minutes; BENCH=regex selects, RUNS=n (5)
 #   make bench-compare BASELINE=file    against an older build/bench.json
+#   make bench-reference    and with goroutines: docs/reference.md, half an hour
 #   make CC=clang B=build/clang
 #   make V=1                full commands;   make print-CFLAGS  one variable
 #
@@ -246,13 +247,31 @@ $(B)/test/posix/linked/libblocking.so: $(BLOCKING)
 
 # ---- test/bench: ordinary programs, to be measured ---------------------------
 
-BENCH_SRC := $(wildcard test/bench/*.c)
-BENCH_BIN := $(BENCH_SRC:%.c=$(B)/%)
+BENCH_C   := $(patsubst %.c,$(B)/%,$(wildcard test/bench/*.c))
+BENCH_CXX := $(patsubst %.cc,$(B)/%,$(wildcard test/bench/*.cc))
+BENCH_BIN := $(BENCH_C) $(BENCH_CXX)
 
-$(BENCH_BIN): $(B)/%: %.c $(FLAGS)
+BENCH_CFLAGS := $(POSIX_CFLAGS) -Wextra -Werror
+$(B)/test/bench/barrier: BENCH_CFLAGS += -fopenmp
+
+$(BENCH_C): $(B)/%: %.c $(FLAGS)
 	$(say) CC $<
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 $(POSIX_CFLAGS) -Wextra -Werror -MF $@.d $< -o $@
+	$(Q)$(CC) -std=gnu11 $(BENCH_CFLAGS) -MF $@.d $< -o $@
+
+$(BENCH_CXX): $(B)/%: %.cc $(FLAGS)
+	$(say) CXX $<
+	@mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++17 $(BENCH_CFLAGS) -MF $@.d $< -o $@
+
+# The same workloads with goroutines, for a comparison with them.
+GO       ?= go
+GO_SRC   := $(wildcard test/bench/go/*.go)
+GO_BENCH := $(B)/test/bench/go/bench
+$(GO_BENCH): $(GO_SRC)
+	$(say) GO test/bench/go
+	@mkdir -p $(@D)
+	$(Q)$(GO) build -o $@ $(GO_SRC)
 
 RUNS       ?= 5
 BENCH_JSON := $(B)/bench.json
@@ -266,6 +285,17 @@ bench: $(LIB) $(LAUNCH) benches
 	  $(AB) --suite test/bench/suite --runs $(RUNS) \
 	  $(if $(BENCH),--only '$(BENCH)') \
 	  --json $(BENCH_JSON) --html $(B)/bench.html
+
+# Against Go, too: half an hour, on a quiet machine. REFERENCE=folder for another one.
+REFERENCE ?= docs
+.PHONY: bench-reference
+bench-reference: $(LIB) $(LAUNCH) benches $(GO_BENCH)
+	$(Q)BIN='$(abspath $(B))/test/bench' GO='$(abspath $(GO_BENCH))' \
+	  GMP_SHIM_LIB='$(abspath $(LIB))' \
+	  $(AB) --suite test/bench/reference --runs $(RUNS) --timeout 120 \
+	  $(if $(BENCH),--only '$(BENCH)') \
+	  --note Go="$$($(GO) env GOVERSION)" \
+	  --json $(B)/reference.json --markdown '$(REFERENCE)/reference.md'
 
 $(BENCH_JSON):
 	$(Q)$(MAKE) bench
@@ -312,7 +342,7 @@ check-real:
 	$(Q)$(MAKE) check-preload PRELOAD_ARGS="--filter 'real/*'"
 
 # Debian's Python, for its packages.  No cache of theirs in the tree.
-check-ab: all benches
+check-ab: all benches $(if $(shell command -v $(GO)),$(GO_BENCH))
 	$(Q)BUILD_DIR='$(abspath $(B))' /usr/bin/python3 -B -m pytest -q \
 	  -p no:cacheprovider $(AB_ARGS) test/ab
 

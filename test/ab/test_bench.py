@@ -1,4 +1,5 @@
-"""The benchmarks themselves: each runs, natively and shimmed, and gives figures."""
+"""The benchmarks themselves: each runs, natively and shimmed, and gives figures; those
+with goroutines give the same."""
 
 import subprocess
 
@@ -9,8 +10,11 @@ from gmpab.parse import parse
 PROGRAMS = {
     "create_join": ["batch=10 ms=1"],
     "fan_out": ["threads=50"],
-    "parked": ["threads=50"],
-    "pingpong": ["how=cond ms=1", "how=sem ms=1", "how=pipe ms=1", "how=socketpair ms=1"],
+    "parked": ["threads=50", "threads=50 stack=256"],
+    "pingpong": ["how=cond ms=1", "how=sem ms=1", "how=pipe ms=1", "how=socketpair ms=1",
+                 "how=sem with=altstack ms=1", "how=cond with=mask ms=1"],
+    "future": ["ms=1"],
+    "barrier": ["threads=3 ms=1"],
     "ring": ["threads=20 ms=1"],
     "yield": ["threads=3 yields=1000"],
     "mutex": ["threads=1 ms=1", "threads=4 ms=20"],
@@ -24,12 +28,43 @@ PROGRAMS = {
 # A server, and what needs one: test_server.py.
 ELSEWHERE = {"echo_server", "echo_load"}
 
+GO = BENCH / "go/bench"
+# What Go has not; a goroutine's stack and mask are not its own.
+NO_GO = {"startup", "barrier"}
+needs_go = pytest.mark.skipif(not GO.exists(), reason="no Go, or not built with it")
+
 
 def test_none_is_forgotten():
-    sources = {p.stem for p in (SOURCE / "test/bench").glob("*.c")}
+    sources = {p.stem for p in (SOURCE / "test/bench").glob("*.c*")}
     assert sources == set(PROGRAMS) | ELSEWHERE
-    suite = (SOURCE / "test/bench/suite").read_text()
-    assert [p for p in sources if f"$BIN/{p}" not in suite] == []
+    for name, but in ("suite", set()), ("reference", {"startup"}):
+        suite = (SOURCE / "test/bench" / name).read_text()
+        assert [p for p in sources - but if f"$BIN/{p}" not in suite] == []
+
+
+@needs_go
+@pytest.mark.parametrize(
+    "program, args", [(p, a) for p, variants in PROGRAMS.items() for a in variants
+                      if p not in NO_GO and "with=" not in a]
+)
+def test_goroutines(program, args):
+    """The same parameters, and figures of the same names in the same units."""
+    def figures(*command):
+        done = subprocess.run([*command, *args.split()], capture_output=True, text=True,
+                              timeout=60, check=True)
+        return {(v.name, v.unit) for v in parse(done.stdout, "lines")}
+
+    assert figures(GO, program) == figures(BENCH / program) != set()
+
+
+@needs_go
+@pytest.mark.parametrize("args, words", [
+    ([], "which?"), (["none"], "which?"), (["yield", "thread=3"], "thread=3: no such"),
+    (["yield", "threads=x"], "threads: not a number"),
+])
+def test_goroutines_refuse(args, words):
+    done = subprocess.run([GO, *args], capture_output=True, text=True)
+    assert done.returncode == 2 and words in done.stderr and not done.stdout
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,15 @@ def test_prepare_and_check_while_it_runs(ab, tmp_path):
     assert log.read_text().splitlines() == n + s + s + n
 
 
+@pytest.mark.skipif(not (BENCH / "go/bench").exists(), reason="not built with Go")
+def test_peer(ab):
+    """A server with goroutines: under the same load."""
+    assert serve(ab, "--peer", f"Go={BENCH}/go/bench echo_server port={PORT}") == 0
+    of = {r["side"]: r["values"] for r in ab.point["runs"]}
+    assert list(of) == ["native", "shim", "Go"]
+    assert of["Go"]["requests"] > 0 and of["Go"]["server CPU a request"] < 0.01
+
+
 def test_port_in_use(ab):
     with socket.create_server(("127.0.0.1", PORT)):
         assert serve(ab) == 1

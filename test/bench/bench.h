@@ -5,17 +5,18 @@
  * The programs are ordinary: pthreads and blocking calls, and nothing about who
  * schedules them.  Parameters are NAME=NUMBER (or a word) on the command line; one
  * that a program does not ask for is refused, so that a misspelt one is not measured.
+ * For C++, too.
  */
 #ifndef BENCH_H
 #define BENCH_H
 
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,9 +25,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef __cplusplus
+#include <atomic>
+using std::atomic_bool, std::atomic_store;
+#else
+#include <stdatomic.h>
+#include <stdbool.h>
+#endif
+
 #define MAYBE static __attribute__((unused))
 
-MAYBE _Noreturn void die(const char *what)
+MAYBE __attribute__((noreturn)) void die(const char *what)
 {
 	fprintf(stderr, "%s: %s\n", what, strerror(errno));
 	exit(2);
@@ -99,6 +108,20 @@ MAYBE void params_done(void)
 		}
 }
 
+/* So that as many files can be open as may be; root may have more than others. */
+MAYBE void more_files(void)
+{
+	struct rlimit l;
+
+	l.rlim_cur = l.rlim_max = 1 << 20; /* the kernel's own limit, by default */
+	if (setrlimit(RLIMIT_NOFILE, &l) == 0)
+		return;
+	if (getrlimit(RLIMIT_NOFILE, &l))
+		die("getrlimit");
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
+}
+
 /* ---- Time ------------------------------------------------------------------- */
 
 MAYBE int64_t now(void) /* ns */
@@ -144,14 +167,28 @@ MAYBE double per_unit(void (*body)(long n), long ms)
 
 /* ---- Threads ---------------------------------------------------------------- */
 
+/* With stacks of so many KiB; 0: as it is by default. */
+MAYBE pthread_t *start_sized(long n, void *(*body)(void *), void *args,
+			     size_t each, long stack)
+{
+	pthread_t *t = (pthread_t *)memory(n, sizeof(*t));
+	pthread_attr_t attr;
+
+	must(pthread_attr_init(&attr), "pthread_attr_init");
+	if (stack)
+		must(pthread_attr_setstacksize(&attr, stack * 1024),
+		     "pthread_attr_setstacksize");
+	for (long i = 0; i < n; i++)
+		must(pthread_create(&t[i], &attr, body,
+				    (char *)args + i * each),
+		     "pthread_create");
+	pthread_attr_destroy(&attr);
+	return t;
+}
+
 MAYBE pthread_t *start(long n, void *(*body)(void *), void *args, size_t each)
 {
-	pthread_t *t = memory(n, sizeof(*t));
-
-	for (long i = 0; i < n; i++)
-		must(pthread_create(&t[i], NULL, body, (char *)args + i * each),
-		     "pthread_create");
-	return t;
+	return start_sized(n, body, args, each, 0);
 }
 
 MAYBE void join(pthread_t *t, long n)
@@ -221,7 +258,7 @@ MAYBE void sample(struct samples *s, double v)
 {
 	if (s->n == s->room) {
 		s->room = s->room ? 2 * s->room : 1024;
-		s->v = realloc(s->v, s->room * sizeof(*s->v));
+		s->v = (float *)realloc(s->v, s->room * sizeof(*s->v));
 		if (!s->v)
 			die("realloc");
 	}
@@ -232,7 +269,7 @@ MAYBE void sample(struct samples *s, double v)
 MAYBE void samples_room(struct samples *s, size_t room)
 {
 	s->room = room;
-	s->v = memory(room, sizeof(*s->v));
+	s->v = (float *)memory(room, sizeof(*s->v));
 	memset(s->v, 1, room * sizeof(*s->v));
 }
 

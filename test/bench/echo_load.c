@@ -56,6 +56,7 @@ int main(int argc, char **argv)
 	n = number("connections", 10);
 	ms = number("ms", 500);
 	params_done();
+	more_files();
 	conns = memory(n, sizeof(*conns));
 	for (long i = 0; i < n; i++)
 		dial(&conns[i], ep, port);

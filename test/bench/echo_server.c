@@ -48,6 +48,7 @@ int main(int argc, char **argv)
 	at.sin_port = htons(number("port", 7801));
 	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	params_done();
+	more_files();
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);

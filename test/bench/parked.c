@@ -1,15 +1,20 @@
 /*
  * parked - what a thread costs that waits: memory of the process (resident, page
- * tables) and of the kernel (stacks, slabs: the whole machine's, so on a quiet one),
- * and the time to make it, to wake it and to join it.
+ * tables), all memory, with the kernel's (stacks, slabs: the whole machine's, so on a
+ * quiet one), and the time until it has been made, has run and is parked; has been woken;
+ * and has been joined.
  */
 #include "bench.h"
 
 static struct gate gate = GATE;
+static atomic_long not_woken;
+static sem_t all_woken;
 
 static void *park(void *arg)
 {
 	gate_pass(&gate);
+	if (atomic_fetch_sub(&not_woken, 1) == 1)
+		sem_post(&all_woken);
 	return arg;
 }
 
@@ -42,24 +47,34 @@ static long kernel(void)
 
 int main(int argc, char **argv)
 {
-	long n, own_before, kernel_before;
+	long n, stack, own_before, kernel_before, own_more, kernel_more;
+	int64_t begun, parked, opened, woken;
 	pthread_t *threads;
-	int64_t t;
 
 	begin(argc, argv);
 	n = number("threads", 1000);
+	stack = number("stack", 0); /* KiB */
 	params_done();
+	sem_init(&all_woken, 0, 0);
+	atomic_store(&not_woken, n);
 	own_before = own();
 	kernel_before = kernel();
-	t = now();
-	threads = start(n, park, NULL, 0);
+	begun = now();
+	threads = start_sized(n, park, NULL, 0, stack);
 	gate_await(&gate, n);
-	put("create", (double)(now() - t) / n, "ns");
-	put("memory", (double)(own() - own_before) / n, "KiB");
-	put("kernel_memory", (double)(kernel() - kernel_before) / n, "KiB");
-	t = now();
+	parked = now();
+	own_more = own() - own_before;
+	kernel_more = kernel() - kernel_before;
+	opened = now();
 	gate_open(&gate);
+	while (sem_wait(&all_woken))
+		;
+	woken = now();
 	join(threads, n);
-	put("wake_and_join", (double)(now() - t) / n, "ns");
+	put("create", (double)(parked - begun) / n, "ns");
+	put("wake", (double)(woken - opened) / n, "ns");
+	put("join", (double)(now() - woken) / n, "ns");
+	put("memory", (double)own_more / n, "KiB");
+	put("all_memory", (double)(own_more + kernel_more) / n, "KiB");
 	return done();
 }

@@ -1,8 +1,11 @@
 /*
  * pingpong - two threads in turns, by condition variable, semaphore, pipe or socket
- * pair (how=cond, sem, pipe, socketpair); ns for there and back.
+ * pair (how=cond, sem, pipe, socketpair); ns for there and back.  with=altstack: each
+ * has an alternate signal stack of its own; with=mask: a signal mask that the other
+ * has not.  Both are what a switch between them has to change.
  */
 #include "bench.h"
+#include <signal.h>
 #include <sys/socket.h>
 
 static struct side {
@@ -57,8 +60,34 @@ static void give_fd(int me)
 
 static void (*await)(int me) = wait_cond, (*give)(int me) = give_cond;
 
+static void nothing_with(int me)
+{
+	(void)me;
+}
+
+static void altstack_with(int me)
+{
+	static _Alignas(16) char stacks[2][65536];
+	stack_t s = { .ss_sp = stacks[me], .ss_size = sizeof(stacks[me]) };
+
+	if (sigaltstack(&s, NULL))
+		die("sigaltstack");
+}
+
+static void mask_with(int me)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, me ? SIGUSR1 : SIGUSR2);
+	must(pthread_sigmask(SIG_SETMASK, &set, NULL), "pthread_sigmask");
+}
+
+static void (*with)(int me) = nothing_with;
+
 static void *answer(void *arg)
 {
+	with(1);
 	for (long i = left_to_do; i > 0; i--) {
 		await(1);
 		give(1);
@@ -72,6 +101,7 @@ static void pingpong(long n)
 
 	left_to_do = n;
 	other = start(1, answer, NULL, 0);
+	with(0);
 	for (long i = 0; i < n; i++) {
 		give(0);
 		await(0);
@@ -108,12 +138,25 @@ static void choose(const char *how)
 	}
 }
 
+static void choose_with(const char *what)
+{
+	if (strcmp(what, "altstack") == 0) {
+		with = altstack_with;
+	} else if (strcmp(what, "mask") == 0) {
+		with = mask_with;
+	} else if (strcmp(what, "nothing")) {
+		fprintf(stderr, "with=%s: nothing, altstack or mask\n", what);
+		exit(2);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	long ms;
 
 	begin(argc, argv);
 	choose(word("how", "cond"));
+	choose_with(word("with", "nothing"));
 	ms = number("ms", 200);
 	params_done();
 	put("round_trip", per_unit(pingpong, ms), "ns");

@@ -3,11 +3,13 @@
 
 static sem_t *sems;
 static long nthreads, rounds;
+static atomic_long here;
 
 static void *pass_on(void *arg)
 {
 	long me = (sem_t *)arg - sems;
 
+	atomic_fetch_add(&here, 1);
 	for (long i = 0; i < rounds; i++) {
 		while (sem_wait(&sems[me]))
 			;
@@ -30,8 +32,11 @@ int main(int argc, char **argv)
 		sem_init(&sems[i], 0, 0);
 	/* The start of the threads is not to count: they are there, then it goes. */
 	for (rounds = 1;; rounds *= 4) {
+		atomic_store(&here, 0);
 		threads = start(nthreads, pass_on, sems, sizeof(*sems));
-		sleep_ns(20000000);
+		do
+			sleep_ns(20000000); /* the last one to its semaphore */
+		while (atomic_load(&here) < nthreads);
 		t = now();
 		sem_post(&sems[0]);
 		join(threads, nthreads);
