@@ -282,15 +282,19 @@ int schedinit(void)
 		return -EAGAIN; /* a foreign thread cannot become main */
 	template = allocm();
 	err = siginit();
-	if (!err)
-		err = startthread(schedtemplate, template);
+	if (err)
+		return -EAGAIN;
+	/* Before there is another thread: beside one, both wait for all CPUs to have
+	 * passed through the kernel, 10 ms each. */
+	RAW(__NR_membarrier, MEMBARRIER_REGISTER_PRIVATE_EXPEDITED, 0);
+	netpollstart();
+	err = startthread(schedtemplate, template);
 	if (!err)
 		err = initm0();
 	if (err)
 		return -EAGAIN;
 	corehooks.mstate_move(gp->sched.fs, m0.g0->sched.fs);
 	sched.starttime = nanotime();
-	RAW(__NR_membarrier, MEMBARRIER_REGISTER_PRIVATE_EXPEDITED, 0);
 	procresize(options.maxprocs ? (uint32_t)options.maxprocs : cpucount());
 	m0.sigmask = 0;
 	RAW(__NR_rt_sigprocmask, 0, NULL, &m0.sigmask, 8);
@@ -307,7 +311,6 @@ int schedinit(void)
 	sched.wantspare = 1;
 	unlock(&sched.lock);
 	store_release(&schedstarted, true);
-	netpollstart();
 	err = startthread(sysmon, allocm());
 	if (err)
 		throw("cannot start sysmon (error %d)", -err);
