@@ -122,10 +122,16 @@ struct g {
 	int32_t waitres;	/* what semawait returns */
 	uint8_t waitreason;
 	bool interruptible;
-	uint8_t inplace;	/* enum inplace, see syscall.c; owner G */
-	bool unwire;		/* foreign only while wired; owner G */
-	uint16_t nwired;	/* depth of gowire; owner G */
+	bool norestart;		/* one of nhandled without SA_RESTART; owner */
+
+	/* with the above on two cache lines: all that a park and a wake-up touch */
+	bool foreign;		/* kernel thread with no P (see proc.c, needm) */
 	uint8_t score;		/* 0..3: how sure it blocks after a wake-up */
+	uint8_t inplace;	/* enum inplace, see syscall.c; owner G */
+	uint16_t nwired;	/* depth of gowire; owner G */
+	uint64_t sigpend;	/* sent to this G; read anywhere, seq_cst */
+
+	bool unwire;		/* foreign only while wired; owner G */
 	struct timer timer;
 
 	/* constant from gfget to gfput */
@@ -134,7 +140,6 @@ struct g {
 	void (*startfn)(void);
 	int8_t class;		/* stack size class; -1: the main G's, foreign */
 	bool madvguard;		/* the guard was made by MADV_GUARD_INSTALL */
-	bool foreign;		/* kernel thread with no P (see proc.c, needm) */
 	uintptr_t slot;		/* its memory: [slot, slot + size of class) */
 	uintptr_t idlo;		/* lowest byte of the identity in the slot */
 	uintptr_t stacklo, stackhi;
@@ -143,12 +148,10 @@ struct g {
 	uintptr_t userstack;	/* the caller's own stack, or 0 */
 
 	/* signals: by siglock, but where said (sigsend.c) */
-	uint64_t sigpend;	/* sent to this G; read anywhere, seq_cst */
 	uint64_t sigwaits;	/* gsigwait's set */
 	struct signode *sigq;	/* oldest first */
 	struct g *sigwaitnext;
 	uint32_t nhandled;	/* handlers run; owner */
-	bool norestart;		/* one of them without SA_RESTART; owner */
 	bool maskcall;		/* the kernel may have another mask: gsigmaskcall */
 	struct sigalt alt;	/* virtual alternate stack; owner */
 	struct sidestack *side; /* its frame is, or was, there; owner */
