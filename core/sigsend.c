@@ -334,6 +334,13 @@ static void senddefault(bool here, int sig)
 	RAW(__NR_kill, RAW(__NR_getpid), sig);
 }
 
+/* The default action dumps a core, which is to tell of gp: it meets the signal as it
+ * would meet one that has a handler (entersbydefault). */
+static bool dumpsthere(struct g *gp, int sig, bool shared)
+{
+	return !shared && gp != curg() && (BIT(sig) & DUMPS);
+}
+
 int sigsend(struct g *gp, int sig, const void *info, bool shared)
 {
 	struct m *mp = acquirem();
@@ -343,7 +350,8 @@ int sigsend(struct g *gp, int sig, const void *info, bool shared)
 
 	lock(&siglock);
 	h = sigdisposition(sig);
-	if (!(READ_ONCE(gp->sigmask) & bit) && !ishandler(h)) {
+	if (!(READ_ONCE(gp->sigmask) & bit) && !ishandler(h) &&
+	    (h || !dumpsthere(gp, sig, shared))) {
 		/* default: of the process; ignored: nothing */
 		if (!h && !(bit & IGNORED))
 			senddefault(!shared && gp == curg(), sig);

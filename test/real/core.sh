@@ -1,6 +1,7 @@
 #!/bin/bash
 # core - the core of a program that dies is of the thread that died, beside others that
-# compute and wait: its registers, its stack, and where the signal came from.
+# compute and wait: its registers, its stack, and where the signal came from; also where
+# another thread sent it.
 . "${0%/*}/common"
 need cc gdb
 pattern=$(cat /proc/sys/kernel/core_pattern)
@@ -24,11 +25,13 @@ first=${first//%e/sh}
 cat >"$work/dies.c" <<'X'
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static volatile int stop;
+static volatile int stop, ready;
+static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
 static void handler(int sig)
 {
 	(void)sig;
@@ -60,6 +63,16 @@ static void dies_here(const char *how)
 		raise(SIGSYS); /* a shell has SIGQUIT ignored */
 	else if (!strcmp(how, "itself"))
 		pthread_kill(pthread_self(), SIGTRAP);
+	else if (!strcmp(how, "busy"))
+		for (ready = 1;; )
+			asm volatile("" : : "r"(kept));
+	else if (!strcmp(how, "asleep"))
+		for (ready = 1;; )
+			sleep(60);
+	else if (!strcmp(how, "locked"))
+		ready = 1, pthread_mutex_lock(&held);
+	else if (!strcmp(how, "reading"))
+		ready = 1, getchar();
 	else
 		abort();
 	asm volatile("" : : "r"(kept));
@@ -86,14 +99,23 @@ int main(int argc, char **argv)
 	for (i = 0; i < 8; i++)
 		if (pthread_create(&t, NULL, i % 2 ? waits : computes, NULL))
 			return 1;
+	pthread_mutex_lock(&held);
 	if (argc < 2 || pthread_create(&t, NULL, dies, argv[1]))
 		return 1;
+	if (argc > 2) {
+		while (!ready)
+			usleep(1000);
+		usleep(20000);
+		pthread_kill(t, atoi(argv[2]));
+	}
 	pthread_join(t, NULL);
 	return 1;
 }
 X
 cc -g -O1 -fno-inline -o "$work/dies" "$work/dies.c" -lpthread ||
 	fail 'no program made'
+
+mkfifo "$work/fifo"
 
 # Its core, wherever the kernel puts it.
 core() {
@@ -106,8 +128,11 @@ core() {
 body() {
 	local how pid file
 	ulimit -c unlimited
-	for how in fault raise itself abort; do
-		env "${prefix[@]}" "$work/dies" $how 2>>"$work/err" &
+	# Nothing to read from it: this shell has it open for writing.
+	exec 8<>"$work/fifo"
+	for how in fault raise itself abort 'busy 6' 'asleep 31' 'locked 11' \
+		'reading 5' 'busy 24'; do
+		env "${prefix[@]}" "$work/dies" $how 2>>"$work/err" <"$work/fifo" &
 		pid=$!
 		wait $pid || echo "$how: status $?"
 		file=$(core $pid)
@@ -119,7 +144,11 @@ body() {
 			"$work/dies" "$file" >"$work/gdb" 2>&1
 		rm -f "$file"
 		# Our frames, and libc's, between the call and its end are not the same.
-		[ $how = fault ] || sed -i '/^\$[14] /d' "$work/gdb"
+		case $how in
+		fault) ;;
+		busy*) sed -i '/^\$4 /d' "$work/gdb" ;;
+		*) sed -i '/^\$[14] /d' "$work/gdb" ;;
+		esac
 		grep -o '^\$[1-4] = .*\|dies_here\|in dies ' "$work/gdb"
 	done
 }
