@@ -281,9 +281,10 @@ int gsigsend(struct g *gp, int sig, const void *info);
 /* A signal that the process sends to itself goes to the main G, as the kernel prefers
  * the main thread, else to the caller. False: neither lets it in, or it has no handler. */
 bool gsigkill(int sig, const void *info);
-/* The caller has had the kernel send sig to the process, among others: as above, but for
- * what another kernel thread is about to take in. */
-void gsigsent(int sig);
+/* The caller has the kernel send sig to the process, among others: as above. Before that
+ * gsigarrived is called, which returns what gsigsent wants to know. */
+uint32_t gsigarrived(int sig);
+void gsigsent(int sig, uint32_t arrived);
 /* Handlers of these do not run until as many calls have said off as on. */
 void gsigignore(uint64_t set, bool on);
 /* Before an exec: the kernel has the caller's mask, and the signals that wait for the

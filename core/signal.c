@@ -463,6 +463,7 @@ static void foreignentry(int sig, siginfo_t *info, struct ucontext *uc)
 		else
 			sendon(mp, sig, info, uc);
 	} else if (!poke) {
+		sigarrived(sig);
 		natively(sig, info, uc);
 	} else if (mp && forhere(mp, gp, sig, &own)) {
 		natively(sig, &own, uc);
@@ -524,6 +525,7 @@ void sigentry(int sig, siginfo_t *info, struct ucontext *uc)
 		sigrestartcall(uc);
 		return;
 	}
+	sigarrived(sig);
 	deliver(mp, gp, sig, info, uc);
 }
 

@@ -45,6 +45,7 @@ void sigactfork(void);
 bool sigenqueue(struct g *gp, int sig, const siginfo_t *info, bool shared);
 int sigdequeue(struct g *gp, uint64_t set, siginfo_t *info); /* both hold siglock */
 void sigdiscard(int sig); /* holds siglock */
+void sigarrived(int sig);
 bool sigready(struct g *gp);
 void sigsetflag(struct g *gp);
 bool sigispoke(struct m *mp, int sig, siginfo_t *info);

@@ -16,6 +16,8 @@
 #include "core/signal.h"
 #include <errno.h>
 
+#define SENT_MAX 100000000l /* ns: see gsigsent */
+
 struct signode {
 	struct signode *next;
 	int sig;
@@ -26,6 +28,7 @@ struct signode {
 
 static struct signode *freenodes; /* by siglock */
 static uint32_t nqueued;	  /* nodes in use; by siglock */
+static uint32_t arrived[NSIG_ + 1]; /* see gsigsent */
 
 /* ---- queues of signals for one G ------------------------------------------------- */
 
@@ -140,8 +143,13 @@ static bool isqueued(const struct g *gp, int sig, bool shared)
 	return n;
 }
 
-/* Add to gp's queue. Holds siglock. False: no memory. */
-bool sigenqueue(struct g *gp, int sig, const siginfo_t *info, bool shared)
+/* One that the kernel had for the process has got where it was to go. */
+void sigarrived(int sig)
+{
+	xadd(&arrived[sig], 1); /* after the queue: pairs with gsigsent */
+}
+
+static bool enqueue(struct g *gp, int sig, const siginfo_t *info, bool shared)
 {
 	struct signode *n, **link;
 
@@ -162,6 +170,16 @@ bool sigenqueue(struct g *gp, int sig, const siginfo_t *info, bool shared)
 	__atomic_fetch_or(&gp->sigpend, BIT(sig), __ATOMIC_SEQ_CST);
 	sigsetflag(gp);
 	return true;
+}
+
+/* Add to gp's queue. Holds siglock. False: no memory. */
+bool sigenqueue(struct g *gp, int sig, const siginfo_t *info, bool shared)
+{
+	bool ok = enqueue(gp, sig, info, shared);
+
+	if (shared)
+		sigarrived(sig);
+	return ok;
 }
 
 /* sig is ignored from now on: so is what waits. Holds siglock. */
@@ -356,6 +374,7 @@ int sigsend(struct g *gp, int sig, const void *info, bool shared)
 		if (!h && !(bit & IGNORED))
 			senddefault(!shared && gp == curg(), sig);
 		unlock(&siglock);
+		sigarrived(sig);
 		releasem(mp);
 		return 0;
 	}
@@ -406,25 +425,48 @@ bool gsigkill(int sig, const void *info)
 	return false;
 }
 
-void gsigsent(int sig)
+uint32_t gsigarrived(int sig)
+{
+	return handledhere(sig) ?
+		       __atomic_load_n(&arrived[sig], __ATOMIC_SEQ_CST) :
+		       0;
+}
+
+/* What the kernel still has of sig becomes to's. */
+static void takeone(struct m *mp, struct g *to, int sig)
 {
 	static const long zero[2];
 	uint64_t info[SIGINFO_SIZE / 8], set = BIT(sig);
-	struct g *to;
-	struct m *mp;
-	long r;
+	long r = RAW(__NR_rt_sigtimedwait, &set, info, zero, 8);
 
-	if (!handledhere(sig) || !(to = targetof(sig)))
-		return;
-	mp = acquirem();
-	r = RAW(__NR_rt_sigtimedwait, &set, info, zero, 8);
 	if (r > 0 && sigispoke(mp, sig, (siginfo_t *)info))
 		mp->sigwork = 1; /* the caller still has that one */
 	else if (r > 0)
 		sigsend(to, sig, info, true);
-	releasem(mp);
-	if (r <= 0)
-		sigreceived();
+}
+
+/* The caller lets sig in, so some M that did, too, or the receiver has it in hand if the
+ * kernel has not: it will count it. Unless the program takes signals in by a file, or by
+ * threads that we do not know: so not for ever. */
+void gsigsent(int sig, uint32_t before)
+{
+	struct g *to = handledhere(sig) ? targetof(sig) : NULL;
+	int64_t end = nanotime() + SENT_MAX;
+	struct m *mp;
+	bool here;
+
+	while (to) {
+		mp = acquirem();
+		takeone(mp, to, sig);
+		here = __atomic_load_n(&arrived[sig], __ATOMIC_SEQ_CST) != before;
+		/* what another M has queued runs at the end of this, not by its poke */
+		if (READ_ONCE(curg()->sigpend))
+			mp->sigwork = 1;
+		releasem(mp);
+		if (here || to != getg() || nanotime() > end)
+			return;
+		usleep_raw(20);
+	}
 }
 
 /* ---- exec ------------------------------------------------------------------------ */

@@ -57,6 +57,7 @@ static int poll(struct g *gp, uint64_t set, void *info)
 		if (r <= 0)
 			break;
 		sig = (int)r;
+		sigarrived(sig);
 	}
 	releasem(mp);
 	return sig;

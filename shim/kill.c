@@ -113,16 +113,22 @@ EXPORT int kill(pid_t pid, int sig)
 {
 	NATIVELY(kill, pid, sig);
 	siginfo_t si = fromus(SI_USER);
-	int r;
+	uint32_t arrived;
+	int r, e;
 
 	if (!ong())
 		return REAL(kill)(pid, sig);
 	pid = processtid(pid);
 	if (pid == getpid() && toself(sig, &si))
 		return 0;
+	if (!ourgroup(pid))
+		return REAL(kill)(pid, sig);
+	arrived = gsigarrived(sig);
 	r = REAL(kill)(pid, sig);
-	if (r == 0 && ourgroup(pid))
-		gsigsent(sig);
+	e = errno;
+	if (r == 0)
+		gsigsent(sig, arrived);
+	errno = e;
 	return r;
 }
 
