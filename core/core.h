@@ -80,10 +80,12 @@ extern struct corehooks corehooks __attribute__((visibility("hidden")));
 #define OPTION_VERSION "0.1.0"
 struct options {
 #define OPTION(field, env, dflt, lo, hi, what) int64_t field;
+#define OPTION_SIGNAL(field, env, dflt, what) int field;
 #define OPTION_TEXT(field, env, what) const char *field;
 #define OPTION_WORD(field, env, what) int field;
 #include "core/option.def"
 #undef OPTION
+#undef OPTION_SIGNAL
 #undef OPTION_TEXT
 #undef OPTION_WORD
 };
@@ -291,6 +293,12 @@ void gsigignore(uint64_t set, bool on);
  * caller. Returns how many are its alone, for gsigstay if that fails. */
 uint32_t gsigexec(void);
 void gsigstay(uint32_t given);
+/* Around what makes a child of libc's that becomes another program, and a vfork: the child
+ * inherits the kernel's mask, and actions. The caller stays on its kernel thread. */
+void gsigspawn(bool begins);
+void gsigvfork(bool begins);
+/* In the child of a vfork, before it becomes another program. */
+void gsigvforked(void);
 /* Signals that wait for the caller alone. */
 uint64_t gsigpending(void);
 /* Wait for a signal of set, which the caller blocks, by deadline: its number and its

@@ -1,12 +1,15 @@
 /* option.c - the settings: one table (option.def), read once. */
 #include "core/runtime.h"
+#include <asm/signal.h>
 
 struct options options = {
 #define OPTION(field, env, dflt, lo, hi, what) .field = dflt,
+#define OPTION_SIGNAL(field, env, dflt, what)  .field = dflt,
 #define OPTION_TEXT(field, env, what)
 #define OPTION_WORD(field, env, what)
 #include "core/option.def"
 #undef OPTION
+#undef OPTION_SIGNAL
 #undef OPTION_TEXT
 #undef OPTION_WORD
 };
@@ -98,6 +101,57 @@ static void setoff(int *field, const char *env, const char *s)
 		bad(env, s, "on, off");
 }
 
+/* Those that nobody but the program gives a meaning to: the kernel, libc and shells have
+ * their own ideas of the others, and of what it means when they are lost or ignored. */
+static const struct {
+	const char *name;
+	int sig;
+} signals[] = {
+	{ "HUP", SIGHUP },     { "USR1", SIGUSR1 },	{ "USR2", SIGUSR2 },
+	{ "ALRM", SIGALRM },   { "TERM", SIGTERM },	{ "STKFLT", SIGSTKFLT },
+	{ "URG", SIGURG },     { "VTALRM", SIGVTALRM }, { "PROF", SIGPROF },
+	{ "WINCH", SIGWINCH }, { "IO", SIGIO },		{ "PWR", SIGPWR },
+};
+#define REALTIME0 34 /* libc's SIGRTMIN, and SIGRTMAX */
+#define REALTIME1 64
+
+/* A signal's name, with or without SIG, or number; 0: none that will do. */
+static int signalof(const char *s)
+{
+	bool min, max;
+	int64_t n;
+
+	if (startswith(s, "SIG"))
+		s += 3;
+	min = startswith(s, "RTMIN");
+	max = startswith(s, "RTMAX");
+	if (min || max) {
+		n = !s[5] ? 0 : s[5] == (min ? '+' : '-') ? number(s + 6) : -1;
+		if (n < 0 || n > REALTIME1 - REALTIME0)
+			return 0;
+		return (int)(min ? REALTIME0 + n : REALTIME1 - n);
+	}
+	n = number(s);
+	if (n >= REALTIME0 && n <= REALTIME1)
+		return (int)n;
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (eq(s, signals[i].name) || n == signals[i].sig)
+			return signals[i].sig;
+	return 0;
+}
+
+static void setsignal(int *field, const char *env, const char *s)
+{
+	int sig = signalof(s);
+
+	if (sig)
+		*field = sig;
+	else
+		bad(env, s,
+		    "HUP, USR1, USR2, ALRM, TERM, STKFLT, URG, VTALRM, PROF, "
+		    "WINCH, IO, PWR, RTMIN to RTMAX, or the number");
+}
+
 void optionsinit(const char *(*get)(const char *name))
 {
 	const char *s;
@@ -109,10 +163,14 @@ void optionsinit(const char *(*get)(const char *name))
 		if (name && (s = get(name)))                                   \
 			setnumber(&options.field, name, s, lo, hi);            \
 	}
+#define OPTION_SIGNAL(field, env, dflt, what)                                  \
+	if ((s = get(env)))                                                    \
+		setsignal(&options.field, env, s);
 #define OPTION_TEXT(field, env, what) options.field = get(env);
 #define OPTION_WORD(field, env, what)
 #include "core/option.def"
 #undef OPTION
+#undef OPTION_SIGNAL
 #undef OPTION_TEXT
 #undef OPTION_WORD
 	setoff(&options.off, "GMP_SHIM", get("GMP_SHIM"));
@@ -145,11 +203,15 @@ void optionsprint(void)
 	print("gmp_shim: %s=%ld%s\n", env ? env : "GMP_SHIM_DEBUG:" #field,    \
 	      (long)options.field,                                             \
 	      options.field == (dflt) ? " (default)" : "");
+#define OPTION_SIGNAL(field, env, dflt, what)                                  \
+	print("gmp_shim: %s=%d%s\n", env, options.field,                       \
+	      options.field == (dflt) ? " (default)" : "");
 #define OPTION_TEXT(field, env, what)                                          \
 	printtext(env, options.field ? options.field : " (default)");
 #define OPTION_WORD(field, env, what)
 #include "core/option.def"
 #undef OPTION
+#undef OPTION_SIGNAL
 #undef OPTION_TEXT
 #undef OPTION_WORD
 }

@@ -1,7 +1,7 @@
 /* preempt.c - taking the CPU from a G that computes.
  *
  * sysmon pokes the M of a G that has run its slice while others wait (SIGPREEMPT,
- * that is SIGURG). The entry (signal.c) comes here with the frame that the kernel
+ * SIGURG if nothing else is set). The entry (signal.c) comes here with the frame that the kernel
  * made on the M's alternate stack. It is copied to a side stack from a pool, so that
  * not a byte of the G's own stack is touched, whatever that may be; the entry then
  * returns into asyncpreempt (asm) on the side stack, which queues the G and switches
@@ -169,6 +169,8 @@ void preempt(struct m *mp, struct ucontext *uc)
 	uint64_t all;
 	void *f;
 
+	/* asked while it computed, it may be in a call by now */
+	sigrestartcall(uc);
 	if (why == PREEMPT_FREE && gp->native && gp->nativeleft &&
 	    !gp->nwired && infutex(uc))
 		unnative(mp, gp);
@@ -178,8 +180,6 @@ void preempt(struct m *mp, struct ucontext *uc)
 			    !READ_ONCE(mp->p->preempt) ||
 			    preemptrefused(sc->rip, why == PREEMPT_LIBC))
 		why = PREEMPT_NONE;
-	/* asked while it computed, it may be in a call by now */
-	sigrestartcall(uc);
 	if (why == PREEMPT_NONE || gp->foreign ||
 	    (mp->oldp && why != PREEMPT_FREE)) {
 		WRITE_ONCE(mp->refused, true);

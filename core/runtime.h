@@ -207,6 +207,7 @@ struct m {
 	bool nosig;		/* sysmon, template: never runs a handler */
 	bool parked;		/* its P-less G sleeps on the note; owner */
 	bool ending;		/* it shall not run another G; owner */
+	bool execing;		/* no SIGPREEMPT of ours: see gsigexec; owner */
 	bool newtid;		/* procfd is of its last kernel thread */
 	struct g *acctg;	/* cputime.c: who is counted, */
 	int64_t acctat;		/* and the M's CPU time when it came */
@@ -228,6 +229,7 @@ struct m {
 	int procfd;		/* sysmon's, /proc/self/task/TID/..., or -1 */
 	uint32_t prockind;	/* which file: enum in sysmon.c */
 	int64_t takenat;	/* since when it is unseen without its P */
+	int64_t pokedat;	/* preemptone */
 	struct g g0store;
 };
 
@@ -348,6 +350,7 @@ struct schedt {
 	uint32_t sigchanges, sigseen; /* see sigstale */
 	uint32_t livebegun, livedone; /* see siglive */
 	struct g *sigwaiters;	/* by siglock, linked by sigwaitnext */
+	uint32_t npoking;	/* callers of sigpoke with SIGPREEMPT; see gsigexec */
 	uint32_t attending;	/* some G has GF_ATTENTION for sysmon to see to */
 };
 
@@ -613,11 +616,13 @@ void sigsettle(uint64_t set);
 void sigtake(struct g *gp);
 void sigclaim(struct m *mp, struct g *gp, uint64_t set);
 void sigopen(struct m *mp, struct g *gp, uint64_t mask);
+void sigkept(struct m *mp, struct g *gp);
 void sigraise(struct m *mp, struct g *gp);
 
 struct ucontext;
 enum preemptwhy { PREEMPT_NONE, PREEMPT_SLICE, PREEMPT_LIBC, PREEMPT_FREE };
-#define SIGPREEMPT 23		/* SIGURG: ignored by default, rarely used */
+/* If nothing else is set SIGURG: ignored by default, rarely used. */
+#define SIGPREEMPT options.preemptsignal
 void preempt(struct m *mp, struct ucontext *uc);
 void preemptinit(void);
 void preemptfork(void);

@@ -318,6 +318,8 @@ int schedinit(void)
 	while (!load_acquire(&sched.sysmontid))
 		futexsleep(&sched.sysmontid, 0, NEVER);
 	notewakeup(&sched.templatenote);
+	if (sigkernel(gp->sigmask) != gp->sigmask)
+		gsigmask(0, &(uint64_t){ 0 }, NULL); /* SIGPREEMPT is let in */
 	return 0;
 }
 

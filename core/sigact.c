@@ -24,6 +24,7 @@ static uint64_t handled;		 /* signals that enter by sigentry */
 static uint64_t poked;			 /* signals ever queued for a G */
 static uint64_t ignored;		 /* whatever their handlers */
 static uint32_t nignoring;		 /* callers of gsigignore */
+static uint32_t nhanding;		 /* of sighandon */
 
 /* The default action, where it is to end or stop the process, of a signal that was
  * queued for a G before: a poke may still be on its way to an M that the G has left,
@@ -31,6 +32,13 @@ static uint32_t nignoring;		 /* callers of gsigignore */
 static bool entersbydefault(int sig, const struct sigact *a)
 {
 	return !a->handler && (poked & BIT(sig) & ~IGNORED);
+}
+
+/* It is ours as well, but while a program is started that is to inherit that it is
+ * ignored. */
+static bool preempts(int sig, const struct sigact *a)
+{
+	return sig == SIGPREEMPT && !(nhanding && (uintptr_t)a->handler == 1);
 }
 
 /* Tell the kernel. Holds siglock. */
@@ -41,13 +49,13 @@ static int install(int sig, const struct sigact *a)
 				.flags = a->flags,
 				.mask = a->mask };
 
-	if (ishandler(a->handler) || sig == SIGPREEMPT || dfl) {
+	if (ishandler(a->handler) || preempts(sig, a) || dfl) {
 		k.handler = (void *)sigentry;
 		k.flags = (a->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT |
 				       SA_RESTART)) |
 			  SA_SIGINFO | SA_ONSTACK;
 		k.mask = ~0ul;
-		if (sig == SIGPREEMPT || dfl)
+		if (!ishandler(a->handler))
 			k.flags |= SA_RESTART;
 	}
 	k.flags |= SA_RESTORER;
@@ -123,13 +131,52 @@ void gsigignore(uint64_t set, bool on)
 	releasem(mp);
 }
 
+/* The kernel hands on to another program that a signal is ignored. What the kernel drops with it, or while it ignores the signal, sysmon
+ * asks for again. */
+void sighandon(bool on)
+{
+	const struct sigact *a = &actions[SIGPREEMPT];
+
+	lock(&siglock);
+	nhanding += on ? 1 : -1u;
+	if ((uintptr_t)a->handler == 1)
+		install(SIGPREEMPT, a);
+	unlock(&siglock);
+	if (on && schedstarted && (uintptr_t)a->handler == 1) {
+		xchg(&sched.attending, 1);
+		sysmonwake();
+	}
+}
+
+/* The same in the child of a vfork, which has actions of its own and this memory. */
+void gsigvforked(void)
+{
+	struct ksigaction k = { .handler = (void *)1,
+				.flags = SA_RESTORER,
+				.restorer = sigrestorer_ };
+
+	if ((uintptr_t)actions[SIGPREEMPT].handler == 1 &&
+	    sigkernelhandles(SIGPREEMPT))
+		RAW(__NR_rt_sigaction, SIGPREEMPT, &k, NULL, 8);
+}
+
+static void *kernelshandler(int sig)
+{
+	struct ksigaction k = { 0 };
+
+	RAW(__NR_rt_sigaction, sig, NULL, &k, 8);
+	return k.handler;
+}
+
 /* libc's system() has the kernel ignore some for a while, behind our back. */
 bool sigkernelhandles(int sig)
 {
-	struct ksigaction k;
+	return kernelshandler(sig) == (void *)sigentry;
+}
 
-	return RAW(__NR_rt_sigaction, sig, NULL, &k, 8) == 0 &&
-	       k.handler == (void *)sigentry;
+bool sigkernelignores(int sig)
+{
+	return (uintptr_t)kernelshandler(sig) == 1;
 }
 
 /* Let the kernel do what it does without a handler. */
@@ -195,6 +242,7 @@ void sigfirstqueued(int sig)
 /* Adopt what the program has installed so far. On the main thread, before Ms. */
 void sigactinit(void)
 {
+	nhanding = 0; /* a fork child's parent's, perhaps */
 	for (int sig = 1; sig <= NSIG_; sig++) {
 		struct ksigaction k;
 		struct sigact a;
@@ -216,6 +264,6 @@ void sigactinit(void)
 void sigactfork(void)
 {
 	siglock.key = 0;
-	nignoring = 0;
+	nignoring = nhanding = 0;
 	ignored = 0;
 }

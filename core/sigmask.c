@@ -21,12 +21,12 @@
 #define FAULTS ((1ul << 3) | (1ul << 4) | (1ul << 6) | (1ul << 7) | (1ul << 10))
 
 /* The kernel's mask for a thread whose own is this: who blocks SIGPREEMPT blocks the
- * program's, not ours. */
+ * program's, not ours. In a fork child there is none of ours. */
 uint64_t sigkernel(uint64_t mask)
 {
 	if (mask == MASK_ALL)
 		return ~NEVERBLOCK;
-	return sigstarted ? mask & ~(1ul << (SIGPREEMPT - 1)) : mask;
+	return schedstarted ? mask & ~(1ul << (SIGPREEMPT - 1)) : mask;
 }
 
 /* Set the kernel's mask of this M. */
@@ -119,6 +119,8 @@ void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask)
 		if (opened)
 			sigchanged();
 	}
+	if (unlikely(was & ~mask & 1ul << (SIGPREEMPT - 1)))
+		sigkept(mp, gp);
 }
 
 /* Sleep until deadline (NEVER: for good), sysmonwake or a signal that has a handler
@@ -128,6 +130,7 @@ void sigreceive(struct m *mp, int64_t deadline)
 	uint64_t info[SIGINFO_SIZE / 8], want, mask, blocked;
 	uint32_t gen = __atomic_load_n(&sched.recvgen, __ATOMIC_SEQ_CST);
 	int64_t left = 0;
+	static const long zero[2];
 	long ts[2], sig;
 
 	WRITE_ONCE(sched.sigseen,
@@ -152,9 +155,15 @@ void sigreceive(struct m *mp, int64_t deadline)
 	ts[1] = left % 1000000000;
 	sig = RAW(__NR_rt_sigtimedwait, &want, info,
 		  deadline == NEVER ? NULL : ts, 8);
-	/* the second word begins with si_code */
-	if (sig > 0 && (int32_t)info[1] != POKE && !istimer(info))
-		sigdispatch(mp, (int)sig, info);
+	while (sig > 0) {
+		/* the second word begins with si_code */
+		if ((int32_t)info[1] != POKE && !istimer(info))
+			sigdispatch(mp, (int)sig, info);
+		if (sig < 32)
+			break;
+		/* a real-time SIGPREEMPT comes as often as it was sent */
+		sig = RAW(__NR_rt_sigtimedwait, &want, info, zero, 8);
+	}
 }
 
 /* Whatever the receiver has taken so far is dispatched when this returns. */

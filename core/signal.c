@@ -250,6 +250,8 @@ static void deliver(struct m *mp, struct g *gp, int sig, const siginfo_t *info,
 	if (!ishandler(a.handler)) { /* changed meanwhile */
 		if (!a.handler && !(BIT(sig) & IGNORED))
 			bydefault(mp, sig, info);
+		else
+			sigrestartcall(uc); /* SIGPREEMPT, not from us */
 		return;
 	}
 	if (!sigenter(mp, gp, &a, sig, info, uc)) {

@@ -35,9 +35,11 @@ static inline bool ishandler(const void *h)
 void *sigdisposition(int sig); /* holds siglock */
 void sigfirstqueued(int sig);  /* holds siglock */
 bool sigkernelhandles(int sig);
+bool sigkernelignores(int sig);
 void sigkernelsdefault(int sig);
 void sigdefaulthere(int sig); /* holds siglock */
 struct sigact sigactionfor(int sig);
+void sighandon(bool on);
 void sigactinit(void);
 void sigactfork(void);
 

@@ -29,6 +29,7 @@ struct signode {
 static struct signode *freenodes; /* by siglock */
 static uint32_t nqueued;	  /* nodes in use; by siglock */
 static uint32_t arrived[NSIG_ + 1]; /* see gsigsent */
+static bool everkept;		    /* see keep */
 
 /* ---- queues of signals for one G ------------------------------------------------- */
 
@@ -128,11 +129,6 @@ void sigflush(struct g *gp)
 		flush(gp);
 }
 
-uint64_t gsigpending(void)
-{
-	return __atomic_load_n(&getg()->sigpend, __ATOMIC_SEQ_CST);
-}
-
 /* Standard signals merge. Holds siglock. */
 static bool isqueued(const struct g *gp, int sig, bool shared)
 {
@@ -180,6 +176,72 @@ bool sigenqueue(struct g *gp, int sig, const siginfo_t *info, bool shared)
 	if (shared)
 		sigarrived(sig);
 	return ok;
+}
+
+/* Who keeps a SIGPREEMPT for the process: all block it, but our kernel threads do not, so
+ * it is not the kernel's to keep. Holds siglock. */
+static struct g *keeper(void)
+{
+	for (uint32_t id = 1;
+	     READ_ONCE(everkept) && id <= READ_ONCE(sched.idgen) + 1; id++) {
+		struct g *gp = gliving(id);
+
+		if (gp && (READ_ONCE(gp->sigmask) & BIT(SIGPREEMPT)) &&
+		    isqueued(gp, SIGPREEMPT, true))
+			return gp;
+	}
+	return NULL;
+}
+
+/* Something was taken out of gp's queue. Holds siglock. */
+static void requeued(struct g *gp)
+{
+	uint64_t left = 0;
+
+	for (struct signode *n = gp->sigq; n; n = n->next)
+		left |= BIT(n->sig);
+	__atomic_store_n(&gp->sigpend, left, __ATOMIC_SEQ_CST);
+	sigsetflag(gp);
+}
+
+/* gp takes in what others keep for the process, if any. */
+void sigkept(struct m *mp, struct g *gp)
+{
+	struct signode **link, *n;
+	struct g *from;
+
+	if (!__atomic_load_n(&everkept, __ATOMIC_SEQ_CST))
+		return;
+	mp->locks++;
+	lock(&siglock);
+	while ((from = keeper()) && from != gp) {
+		for (link = &from->sigq; (n = *link);) {
+			if (n->sig != SIGPREEMPT || !n->shared) {
+				link = &n->next;
+				continue;
+			}
+			sigenqueue(gp, n->sig, &n->info, true);
+			*link = n->next;
+			nodeput(n);
+		}
+		requeued(from);
+	}
+	unlock(&siglock);
+	mp->locks--;
+}
+
+/* Those that wait for the caller, also as one of the process. */
+uint64_t gsigpending(void)
+{
+	uint64_t set = __atomic_load_n(&getg()->sigpend, __ATOMIC_SEQ_CST);
+	struct m *mp = acquirem();
+
+	lock(&siglock);
+	if (keeper())
+		set |= BIT(SIGPREEMPT);
+	unlock(&siglock);
+	releasem(mp);
+	return set;
 }
 
 /* sig is ignored from now on: so is what waits. Holds siglock. */
@@ -304,8 +366,7 @@ void sigclaim(struct m *mp, struct g *gp, uint64_t set)
 
 /* ---- sending --------------------------------------------------------------------- */
 
-/* Send sig to mp's kernel thread, marked as ours. */
-int sigpoke(struct m *mp, int sig)
+static int poke(struct m *mp, int sig)
 {
 	siginfo_t info = { 0 };
 
@@ -313,6 +374,20 @@ int sigpoke(struct m *mp, int sig)
 	info.si_code = POKE;
 	return (int)RAW(__NR_rt_tgsigqueueinfo, RAW(__NR_getpid), mp->tid, sig,
 			&info);
+}
+
+/* Send sig to mp's kernel thread, marked as ours. */
+int sigpoke(struct m *mp, int sig)
+{
+	int err = 0;
+
+	if (sig != SIGPREEMPT)
+		return poke(mp, sig);
+	xadd(&sched.npoking, 1); /* pairs with nopokes */
+	if (!READ_ONCE(mp->execing))
+		err = poke(mp, sig);
+	xadd(&sched.npoking, -1);
+	return err;
 }
 
 /* gp has a new signal: let it have it where it is. mp is the caller's, acquired. */
@@ -414,11 +489,17 @@ static bool handledhere(int sig)
 
 bool gsigkill(int sig, const void *info)
 {
-	struct g *to;
+	struct g *to = sig >= 1 && sig <= NSIG_ ? targetof(sig) : NULL;
+	struct m *mp;
 
+	if (sig == SIGPREEMPT && !to) { /* never the kernel's to keep */
+		mp = acquirem();
+		sigdispatch(mp, sig, (void *)(uintptr_t)info);
+		releasem(mp);
+		return true;
+	}
 	if (!handledhere(sig))
 		return false;
-	to = targetof(sig);
 	if (to)
 		return sigsend(to, sig, info, true) == 0;
 	sigsettle(BIT(sig)); /* a handler's mask does not wait for the receiver */
@@ -471,24 +552,40 @@ void gsigsent(int sig, uint32_t before)
 
 /* ---- exec ------------------------------------------------------------------------ */
 
+/* A SIGPREEMPT of ours that waits for this thread would be the new program's. All is
+ * blocked. One that is not ours becomes gp's. */
+static void nopokes(struct m *mp, struct g *gp)
+{
+	__atomic_store_n(&mp->execing, true, __ATOMIC_SEQ_CST);
+	/* with what they saw before; one may be what this thread interrupts */
+	for (int i = 0;
+	     i < 100 && __atomic_load_n(&sched.npoking, __ATOMIC_SEQ_CST); i++)
+		usleep_raw(20);
+	fromkernel(gp, BIT(SIGPREEMPT), true);
+}
+
 uint32_t gsigexec(void)
 {
 	struct m *mp = acquirem();
 	struct g *gp = curg();
 	struct signode **link = &gp->sigq, *n;
+	uint64_t all = MASK_ALL & ~UNBLOCKABLE & ~FAULTS;
 	uint32_t given = 0;
-	uint64_t left = 0;
 	long tid = RAW(__NR_gettid);
 
+	sighandon(true);
+	RAW(__NR_rt_sigprocmask, SETMASK, &all, NULL, 8);
+	nopokes(mp, gp);
+	sigkept(mp, gp);
 	RAW(__NR_rt_sigprocmask, SETMASK, &gp->sigmask, NULL, 8);
 	lock(&siglock);
 	while ((n = *link)) {
 		if (!(gp->sigmask & BIT(n->sig))) {
-			left |= BIT(n->sig);
 			link = &n->next;
 			continue;
 		}
-		if (n->shared)
+		/* other threads let SIGPREEMPT in */
+		if (n->shared && n->sig != SIGPREEMPT)
 			RAW(__NR_rt_sigqueueinfo, tid, n->sig, &n->info);
 		else if (RAW(__NR_rt_tgsigqueueinfo, RAW(__NR_getpid), tid,
 			     n->sig, &n->info) == 0)
@@ -496,8 +593,7 @@ uint32_t gsigexec(void)
 		*link = n->next;
 		nodeput(n);
 	}
-	__atomic_store_n(&gp->sigpend, left, __ATOMIC_SEQ_CST);
-	sigsetflag(gp);
+	requeued(gp);
 	unlock(&siglock);
 	releasem(mp);
 	return given;
@@ -519,10 +615,33 @@ void gsigstay(uint32_t given)
 			continue;
 		given--;
 		lock(&siglock);
-		sigenqueue(gp, sig, &info, false);
+		sigenqueue(gp, sig, &info, sig == SIGPREEMPT);
 		unlock(&siglock);
 	}
+	WRITE_ONCE(mp->execing, false);
 	RAW(__NR_rt_sigprocmask, SETMASK, &kernels, NULL, 8);
+	sighandon(false);
+	releasem(mp);
+}
+
+void gsigvfork(bool begins)
+{
+	struct m *mp = acquirem();
+	uint64_t mask = curg()->sigmask;
+
+	if (!begins)
+		mask = sigkernel(mask);
+	if (curg()->sigmask & BIT(SIGPREEMPT))
+		RAW(__NR_rt_sigprocmask, SETMASK, &mask, NULL, 8);
+	releasem(mp);
+}
+
+void gsigspawn(bool begins)
+{
+	struct m *mp = acquirem();
+
+	gsigvfork(begins);
+	sighandon(begins);
 	releasem(mp);
 }
 
@@ -550,18 +669,64 @@ uint64_t sigwant(struct m *mp, uint64_t blocked)
 	return want;
 }
 
-/* sysmon has taken one that was for the process: to one that waits for it, else to
- * the first G that lets it in, main before others. */
+/* One that waits for sig has it now. Holds siglock. */
+static struct g *towaiter(int sig, void *info)
+{
+	struct g *to = sched.sigwaiters;
+
+	while (to &&
+	       !((wanted(to) & BIT(sig)) && sigenqueue(to, sig, info, true)))
+		to = to->sigwaitnext;
+	return to;
+}
+
+static bool alive(const struct g *gp)
+{
+	uint32_t s = gp ? READ_ONCE(gp->status) : Gdead;
+
+	return s != Gdead && s != Gidle;
+}
+
+/* The first G that lets sig in, main before others. */
+static struct g *wholetsin(int sig)
+{
+	for (uint32_t id = 1; id <= READ_ONCE(sched.idgen) + 1; id++) {
+		struct g *gp = gliving(id);
+
+		if (alive(gp) &&
+		    !(__atomic_load_n(&gp->sigmask, __ATOMIC_SEQ_CST) &
+		      BIT(sig)))
+			return gp; /* pairs with sigmaskrecord */
+	}
+	return NULL;
+}
+
+/* A SIGPREEMPT that all block. Holds siglock. */
+static void keep(void *info)
+{
+	struct g *gp = sched.maing;
+
+	for (uint32_t id = 1; !alive(gp) && id <= READ_ONCE(sched.idgen) + 1;
+	     id++)
+		gp = gliving(id);
+	__atomic_store_n(&everkept, true, __ATOMIC_SEQ_CST);
+	if (alive(gp))
+		sigenqueue(gp, SIGPREEMPT, info, true);
+}
+
+/* sysmon has taken one that was for the process: to one that waits for it, else to one
+ * that lets it in, else it waits on. */
 void sigdispatch(struct m *mp, int sig, void *info)
 {
 	struct g *to, *gp = NULL;
-	uint32_t s;
+	bool kept;
 
 	mp->locks++;
 	lock(&siglock);
-	for (to = sched.sigwaiters; to; to = to->sigwaitnext)
-		if ((wanted(to) & BIT(sig)) && sigenqueue(to, sig, info, true))
-			break;
+	to = towaiter(sig, info);
+	kept = !to && sig == SIGPREEMPT && !(gp = wholetsin(sig));
+	if (kept)
+		keep(info);
 	unlock(&siglock);
 	if (to) {
 		alert(mp, to, sig);
@@ -569,22 +734,21 @@ void sigdispatch(struct m *mp, int sig, void *info)
 			sigflush(to);
 	}
 	mp->locks--;
-	if (to || (sig != SIGPREEMPT && !sigkernelhandles(sig)))
+	if (to || (sig != SIGPREEMPT && sigkernelignores(sig)))
 		return;
-	for (uint32_t id = 1; id <= READ_ONCE(sched.idgen) + 1; id++) {
-		gp = gliving(id);
-		s = gp ? READ_ONCE(gp->status) : Gdead;
-		if (s != Gdead && s != Gidle &&
-		    !(READ_ONCE(gp->sigmask) & BIT(sig)))
-			break;
-		gp = NULL;
-	}
-	if (gp)
+	/* it has lost its handler since sysmon looked: the default is the kernel's */
+	if (!gp && (sig == SIGPREEMPT || sigkernelhandles(sig)))
+		gp = wholetsin(sig);
+	if (gp && kept) { /* since then */
+		sigkept(mp, gp);
+		mp->locks++;
+		alert(mp, gp, sig);
+		mp->locks--;
+	} else if (gp) {
 		sigsend(gp, sig, info, true);
-	else if (sig == SIGPREEMPT)
-		sigsend(sched.maing, sig, info, true); /* never the kernel's to keep */
-	else
+	} else if (!kept) {
 		RAW(__NR_rt_sigqueueinfo, RAW(__NR_gettid), sig, info);
+	}
 }
 
 /* In a fork child: gp's own pending signals are the parent's. */
@@ -592,6 +756,7 @@ void sigsendfork(struct g *gp)
 {
 	freenodes = NULL; /* may be half changed; not worth more */
 	nqueued = 0;
+	everkept = false;
 	gp->sigq = NULL;
 	gp->sigpend = 0;
 	gp->sigwaits = 0;

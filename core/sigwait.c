@@ -42,6 +42,8 @@ static int poll(struct g *gp, uint64_t set, void *info)
 	struct m *mp = acquirem();
 	int sig = 0;
 
+	if (set & BIT(SIGPREEMPT))
+		sigkept(mp, gp);
 	if (READ_ONCE(gp->sigpend) & set) {
 		lock(&siglock);
 		sig = sigdequeue(gp, set, info);

@@ -345,7 +345,7 @@ static struct demand demand(int64_t now)
 
 /* pp's M has run the same G for `ran` ns and others wait. True: it was asked to give
  * it up; false: it refuses for too long. */
-static bool preemptone(struct p *pp, int64_t ran, int64_t slice)
+static bool preemptone(struct p *pp, int64_t now, int64_t ran, int64_t slice)
 {
 	struct m *mp = READ_ONCE(pp->m);
 
@@ -355,7 +355,11 @@ static bool preemptone(struct p *pp, int64_t ran, int64_t slice)
 	if (mp && READ_ONCE(mp->pstate) == PS_HELD) {
 		WRITE_ONCE(mp->preempt, ran - slice > LIBC ? PREEMPT_LIBC :
 							     PREEMPT_SLICE);
-		sigpoke(mp, SIGPREEMPT);
+		/* real-time ones do not merge while mp waits for a CPU */
+		if (SIGPREEMPT < 32 || now - mp->pokedat > MS) {
+			mp->pokedat = now;
+			sigpoke(mp, SIGPREEMPT);
+		}
 	}
 	return true;
 }
@@ -383,7 +387,7 @@ static bool want(struct p *pp, int64_t now, const struct demand *d)
 	if (!old && slice && ran > slice) {
 		if (mp && mp->prockind == PROC_NONE && ran > 10 * MS)
 			old = retake(pp, TAKEN_STW); /* no /proc: assume it */
-		else if (!preemptone(pp, ran, slice))
+		else if (!preemptone(pp, now, ran, slice))
 			old = retake(pp, TAKEN_REFUSED);
 	}
 	if (!old)
@@ -588,14 +592,6 @@ static void trace(int64_t now)
 
 /* ---- its own life --------------------------------------------------------------------- */
 
-/* End sysmon's sleep, or its next. Any thread. */
-void sysmonwake(void)
-{
-	struct m to = { .tid = (int)READ_ONCE(sched.sysmontid) };
-
-	sigpoke(&to, SIGPREEMPT);
-}
-
 /* A P is in use again. Most threads of a program that waits, wake up, do a little and
  * wait again; to wake sysmon on another CPU each time costs more than what they do. So a
  * timer of the kernel's wakes it in SOON, unless all Ps are idle before. If that is so
@@ -621,6 +617,18 @@ static bool settimer(int64_t delay)
 	return sched.sysmontimer &&
 	       RAW(__NR_timer_settime, sched.sysmontimer - 1, 0, spec, NULL) ==
 		       0;
+}
+
+/* End sysmon's sleep, or its next. Any thread. */
+void sysmonwake(void)
+{
+	struct m to = { .tid = (int)READ_ONCE(sched.sysmontid) };
+
+	/* no room for another real-time signal: the timer's has its own */
+	if (unlikely(sigpoke(&to, SIGPREEMPT) == -EAGAIN)) {
+		settimer(1);
+		WRITE_ONCE(sched.armedfor, 0);
+	}
 }
 
 /* Holds sched.lock, as does sysmondisarm. */

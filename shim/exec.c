@@ -14,6 +14,8 @@
 	({                                                                     \
 		bool own_ = ownsignals() && self.gp;                           \
 		uint32_t given_ = own_ ? gsigexec() : 0;                       \
+		if (self.vforked)                                              \
+			gsigvforked();                                         \
 		__typeof__(call) r_ = call;                                    \
 		int e_ = errno;                                                \
                                                                                \

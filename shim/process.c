@@ -143,6 +143,7 @@ __attribute__((used)) static void vforkbegin(void)
 {
 	if (!ong())
 		return;
+	gsigvfork(true);
 	entersyscallblock();
 	self.vforked = true;
 }
@@ -153,6 +154,7 @@ __attribute__((used)) static pid_t vforkend(long r)
 	if (self.vforked) {
 		self.vforked = false;
 		exitsyscall();
+		gsigvfork(false);
 	}
 	return ret_errno((int)r);
 }
@@ -237,6 +239,31 @@ EXPORT int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 
 /* ---- libc's own uses of it --------------------------------------------------------- */
 
+/* A call that makes a child, in which it may be cancelled. */
+static void spawned(bool *begun)
+{
+	int e = errno;
+
+	if (*begun)
+		gsigspawn(false);
+	errno = e;
+}
+
+static bool spawns(void)
+{
+	if (!ownsignals() || !self.gp)
+		return false;
+	gsigspawn(true);
+	return true;
+}
+
+#define SPAWN(call)                                                            \
+	({                                                                     \
+		bool begun_ __attribute__((cleanup(spawned), unused)) =        \
+			spawns();                                              \
+		HANDOFF(call);                                                 \
+	})
+
 /* It ignores two signals meanwhile, by calls that we do not see; it may be cancelled. */
 static void noticeagain(uint64_t *ignored)
 {
@@ -252,18 +279,18 @@ EXPORT int system(const char *command)
 	uint64_t set = 1ul << (SIGINT - 1) | 1ul << (SIGQUIT - 1);
 
 	if (!ong())
-		return REAL(system)(command);
+		return SPAWN(REAL(system)(command));
 	uint64_t ignored __attribute__((cleanup(noticeagain), unused)) = set;
 
 	gsigignore(set, true);
-	return HANDOFF(REAL(system)(command));
+	return SPAWN(REAL(system)(command));
 }
 
 EXPORT FILE *popen(const char *command, const char *mode)
 {
 	NATIVELY(popen, command, mode);
 
-	return HANDOFF(REAL(popen)(command, mode));
+	return SPAWN(REAL(popen)(command, mode));
 }
 
 EXPORT int pclose(FILE *f)
@@ -280,7 +307,7 @@ EXPORT int posix_spawn(pid_t *restrict pid, const char *restrict path,
 {
 	NATIVELY(posix_spawn, pid, path, actions, attr, argv, envp);
 
-	return HANDOFF(REAL(posix_spawn)(pid, path, actions, attr, argv, envp));
+	return SPAWN(REAL(posix_spawn)(pid, path, actions, attr, argv, envp));
 }
 
 EXPORT int posix_spawnp(pid_t *pid, const char *file,
@@ -290,5 +317,5 @@ EXPORT int posix_spawnp(pid_t *pid, const char *file,
 {
 	NATIVELY(posix_spawnp, pid, file, actions, attr, argv, envp);
 
-	return HANDOFF(REAL(posix_spawnp)(pid, file, actions, attr, argv, envp));
+	return SPAWN(REAL(posix_spawnp)(pid, file, actions, attr, argv, envp));
 }

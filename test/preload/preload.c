@@ -129,6 +129,7 @@
 	X(shared_recursive, "200", 30)                                         \
 	X(sig_action, NULL, 60)                                                \
 	X(sig_altstack, "4", 60)                                               \
+	X(sig_any, NULL, 60)                                                   \
 	X(sig_context, "10", 60)                                               \
 	X(sig_kill, "2", 60)                                                   \
 	X(sig_longjmp, "5", 60)                                                \
@@ -384,6 +385,38 @@ SHORT_SLICE(sig_altstack, "4", 60)
 SHORT_SLICE(sig_kill, "2", 60)
 SHORT_SLICE(sig_stop_world, NULL, 60)
 
+/* Another signal preempts: one that merges, with a default action that kills, and one
+ * that queues. Both are signals of the programs, too. */
+#define OTHER_SIGNAL(name, arg, limit)                                         \
+	Test(preempt_usr2, name, .timeout = 2 * (limit) + REPORT_TIME)         \
+	{                                                                      \
+		shimmed(#name, arg, limit, 2, "GMP_SHIM_PREEMPT_SIGNAL=USR2"); \
+	}                                                                      \
+	Test(preempt_rtmin, name, .timeout = 2 * (limit) + REPORT_TIME)        \
+	{                                                                      \
+		shimmed(#name, arg, limit, 2,                                  \
+			"GMP_SHIM_PREEMPT_SIGNAL=RTMIN+3");                    \
+	}
+
+OTHER_SIGNAL(exec_exit, "1", 60)
+OTHER_SIGNAL(preempt_storm, "200", 60)
+OTHER_SIGNAL(sig_action, NULL, 60)
+OTHER_SIGNAL(sig_altstack, "4", 60)
+OTHER_SIGNAL(sig_any, NULL, 60)
+OTHER_SIGNAL(sig_context, "10", 60)
+OTHER_SIGNAL(sig_kill, "2", 60)
+OTHER_SIGNAL(sig_lost, NULL, 30)
+OTHER_SIGNAL(sig_process, "5", 60)
+OTHER_SIGNAL(sig_self, NULL, 60)
+OTHER_SIGNAL(sig_start, NULL, 30)
+OTHER_SIGNAL(sig_stop, NULL, 30)
+OTHER_SIGNAL(sig_stop_world, NULL, 60)
+OTHER_SIGNAL(sig_storm, "5000", 60)
+OTHER_SIGNAL(sigmask, NULL, 30)
+OTHER_SIGNAL(spawn, NULL, 30)
+OTHER_SIGNAL(spinner, "1", 90)
+OTHER_SIGNAL(vfork_child, "32", 60)
+
 /* A program that nobody listed above would never be run. */
 #define NAME(name, arg, limit) #name,
 Test(programs, all_are_listed)
@@ -500,6 +533,12 @@ Test(switches, bad_value_range, .timeout = 120)
 Test(switches, bad_value_mixed, .timeout = 120)
 {
 	bad_value("GMP_SHIM_MAXPROCS=2x", "GMP_SHIM_MAXPROCS", "2x");
+}
+
+Test(switches, bad_value_signal, .timeout = 120)
+{
+	bad_value("GMP_SHIM_PREEMPT_SIGNAL=KILL", "GMP_SHIM_PREEMPT_SIGNAL",
+		  "KILL");
 }
 
 /* Whether the library is mapped in a shell, and in a program that it starts. */

@@ -156,6 +156,36 @@ Test(option, bad_words, .timeout = 10)
 	refuses("GMP_SHIM_DEBUG", "trace=1", "schedtrace=N");
 }
 
+Test(option, signals, .timeout = 10)
+{
+	static const struct {
+		const char *s;
+		int sig;
+	} good[] = {
+		{ "URG", 23 },	    { "SIGURG", 23 },	  { "23", 23 },
+		{ "SIGUSR2", 12 },  { "12", 12 },	  { "HUP", 1 },
+		{ "RTMIN", 34 },    { "SIGRTMIN+3", 37 }, { "RTMAX", 64 },
+		{ "RTMAX-30", 34 }, { "RTMIN+30", 64 },	  { "40", 40 },
+	};
+	static const char *const bad[] = {
+		"KILL",	    "9",       "SIGSTOP", "SEGV",     "11",
+		"32",	    "33",      "65",	  "0",	      "-1",
+		"usr2",	    "USR3",    "SIG",	  "RTMIN+31", "RTMAX-31",
+		"RTMAX-54", "RTMIN-1", "RTMIN+",  "RTMIN3",   "CHLD",
+		"INT",	    "ABRT",
+	};
+
+	cr_assert_eq(options.preemptsignal, 23);
+	for (size_t i = 0; i < COUNT(good); i++) {
+		accepts("GMP_SHIM_PREEMPT_SIGNAL", good[i].s);
+		cr_assert_eq(options.preemptsignal, good[i].sig, "%s",
+			     good[i].s);
+	}
+	for (size_t i = 0; i < COUNT(bad); i++)
+		refuses("GMP_SHIM_PREEMPT_SIGNAL", bad[i], "RTMIN to RTMAX");
+	refuses("GMP_SHIM_PREEMPT_SIGNAL", "", "RTMIN to RTMAX");
+}
+
 Test(option, one_bad_item_of_two, .timeout = 10)
 {
 	const char *said = with("GMP_SHIM_DEBUG", "x=1,schedtrace=7");
