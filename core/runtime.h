@@ -348,6 +348,7 @@ struct schedt {
 	uint32_t nblock[64];
 	uint32_t recvgen, recvack;
 	uint32_t sigchanges, sigseen; /* see sigstale */
+	uint64_t recvmask, recvwant;  /* what the receiver goes by */
 	uint32_t livebegun, livedone; /* see siglive */
 	struct g *sigwaiters;	/* by siglock, linked by sigwaitnext */
 	uint32_t npoking;	/* callers of sigpoke with SIGPREEMPT; see gsigexec */

@@ -10,7 +10,8 @@
  * Order: the receiver reads nblock after recvgen (seq_cst) and acknowledges; a G
  *      that newly blocks a signal waits for that before it goes on. One that no
  *      longer does takes what waits before it changes nblock (sigopen), and its M
- *      takes what comes; before all Ms sleep the receiver looks anew (sigstale).
+ *      takes what comes; before all Ms sleep the receiver looks anew (sigstale), if
+ *      that makes a difference. It tells what it goes by, then reads nblock again.
  */
 #include "core/runtime.h"
 
@@ -69,7 +70,7 @@ void siglive(uint64_t mask, int n)
 		xadd(&sched.livedone, 1);
 }
 
-/* What the receiver goes by has changed: it reads that after sigseen. */
+/* What the receiver goes by may have changed: it reads that after sigseen. */
 void sigchanged(void)
 {
 	xadd(&sched.sigchanges, 1);
@@ -96,10 +97,60 @@ static uint64_t sigblockedbyall(uint64_t set)
 	return set;
 }
 
-/* So it is. Holds sched.lock, the last P is idle. */
+/* What the receiver should block, and of that what it should take in for Gs that let it
+ * in; for those that wait for signals it takes more. */
+static void reckon(uint64_t *mask, uint64_t *want)
+{
+	uint64_t blocked = sigblockedbyall(MASK_ALL), handled = sighandled();
+
+	*mask = (blocked | handled | 1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;
+	*want = handled & ~blocked & ~NEVERBLOCK;
+}
+
+/* Some mask or handler has changed. Does that make a difference? */
+static cold bool differs(void)
+{
+	uint32_t changes = __atomic_load_n(&sched.sigchanges, __ATOMIC_SEQ_CST);
+	uint64_t mask, want;
+
+	reckon(&mask, &want); /* after the changes: pairs with goby */
+	if (mask != __atomic_load_n(&sched.recvmask, __ATOMIC_SEQ_CST) ||
+	    (want & ~__atomic_load_n(&sched.recvwant, __ATOMIC_SEQ_CST)))
+		return true;
+	WRITE_ONCE(sched.sigseen, changes);
+	return false;
+}
+
+/* The receiver goes by something else. Holds sched.lock, the last P is idle. */
 idlepath bool sigstale(void)
 {
-	return READ_ONCE(sched.sigchanges) != READ_ONCE(sched.sigseen);
+	return READ_ONCE(sched.sigchanges) != READ_ONCE(sched.sigseen) &&
+	       differs();
+}
+
+/* What the receiver goes by from now on is told before a last look: who changes it
+ * later, or wants to know what the receiver may hold, finds it told. */
+static uint64_t goby(struct m *mp, uint64_t *want)
+{
+	uint64_t mask, again = 0, w, w2;
+
+	WRITE_ONCE(sched.sigseen,
+		   __atomic_load_n(&sched.sigchanges, __ATOMIC_SEQ_CST));
+	reckon(&mask, &w);
+	for (int i = 0; i < 10; i++) {
+		*want = sigwant(mp, ~w) | 1ul << (SIGPREEMPT - 1);
+		*want &= ~NEVERBLOCK;
+		__atomic_store_n(&sched.recvwant, *want, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&sched.recvmask, mask, __ATOMIC_SEQ_CST);
+		reckon(&again, &w2);
+		if (again == mask && w2 == w)
+			return mask;
+		mask = again;
+		w = w2;
+	}
+	__atomic_store_n(&sched.recvmask, 0, __ATOMIC_SEQ_CST);
+	sigchanged(); /* look again */
+	return mask;
 }
 
 /* gp's mask is this one now, and the kernel's on mp is about to be. */
@@ -127,17 +178,13 @@ void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask)
  * or a G that waits for it, which is passed on. On sysmon's M. */
 void sigreceive(struct m *mp, int64_t deadline)
 {
-	uint64_t info[SIGINFO_SIZE / 8], want, mask, blocked;
+	uint64_t info[SIGINFO_SIZE / 8], want, mask;
 	uint32_t gen = __atomic_load_n(&sched.recvgen, __ATOMIC_SEQ_CST);
 	int64_t left = 0;
 	static const long zero[2];
 	long ts[2], sig;
 
-	WRITE_ONCE(sched.sigseen,
-		   __atomic_load_n(&sched.sigchanges, __ATOMIC_SEQ_CST));
-	blocked = sigblockedbyall(MASK_ALL);
-	mask = (blocked | sighandled() | 1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;
-	want = (sigwant(mp, blocked) | 1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;
+	mask = goby(mp, &want);
 	if (mp->sigmask != mask) {
 		RAW(__NR_rt_sigprocmask, SETMASK, &mask, NULL, 8);
 		mp->sigmask = mask;
@@ -184,9 +231,10 @@ void sigreceived(void)
 }
 
 /* Before the caller relies on a signal that all block being left to the kernel, the
- * receiver must know: it may hold it for a moment. */
+ * receiver must know, if it takes it in: it may hold it for a moment. */
 void sigsettle(uint64_t set)
 {
+	set &= __atomic_load_n(&sched.recvwant, __ATOMIC_SEQ_CST);
 	if (sigblockedbyall(set))
 		sigreceived();
 }
