@@ -122,7 +122,7 @@ static cold bool differs(void)
 }
 
 /* The receiver goes by something else. Holds sched.lock, the last P is idle. */
-idlepath bool sigstale(void)
+bool sigstale(void)
 {
 	return READ_ONCE(sched.sigchanges) != READ_ONCE(sched.sigseen) &&
 	       differs();

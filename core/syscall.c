@@ -42,8 +42,8 @@ void entersyscallblock(void)
 
 /* The P is kept, marked, while all others are idle and sysmon sleeps: who makes a G
  * runnable meanwhile wakes sysmon, which takes it, as from a G that computes (sysmonlazy).
- * To give it up and find it again is a third of what a sleep costs. False: a signal that
- * the caller blocks may have been let in by another G since sysmon looked. */
+ * To give it up and find it again is a third of what a sleep costs. False: what signals
+ * are let in may have changed since sysmon looked, see sigstale. */
 static idlepath bool keepasleep(void)
 {
 	struct m *mp = acquirem();
@@ -53,7 +53,8 @@ static idlepath bool keepasleep(void)
 	keep = pp && curg()->inplace == INPLACE_NO &&
 	       READ_ONCE(sched.sysmonwait) == SYSMON_LAZY &&
 	       READ_ONCE(sched.npidle) + 1 == READ_ONCE(sched.gomaxprocs) &&
-	       alone(pp) && !sigstale();
+	       alone(pp) &&
+	       READ_ONCE(sched.sigchanges) == READ_ONCE(sched.sigseen);
 	if (keep) {
 		curg()->inplace = INPLACE_KEPT;
 		mp->oldp = pp;
