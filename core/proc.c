@@ -389,9 +389,10 @@ static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
 	if (fair || now - READ_ONCE(sched.lastpoll) > POLLFRESH)
 		polllook(mp, pp);
 	if (pp->preempt) {
-		/* one that has just woken goes first, but not time and again */
-		pp->nextfirst = READ_ONCE(pp->runnext) && !pp->nextfirst;
-		others |= !pp->nextfirst;
+		/* one that has just woken goes first, but if it, or those whom it
+		 * wakes in turn, used up the slice, somebody else does */
+		others |= !pp->othersran;
+		pp->othersran = false;
 		global |= others && globalsturn(pp);
 	}
 	pp->preempt = false;

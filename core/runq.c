@@ -72,8 +72,10 @@ struct g *runqget(struct p *pp, bool fair)
 		if (t == h)
 			break;
 		gp = READ_ONCE(pp->runq[h % RUNQ]);
-		if (cas(&pp->runqhead, h, h + 1)) /* release: see runqput */
+		if (cas(&pp->runqhead, h, h + 1)) { /* release: see runqput */
+			pp->othersran = true;
 			return gp;
+		}
 	}
 	if (fair) {
 		next = READ_ONCE(pp->runnext);
@@ -198,6 +200,7 @@ struct g *globrunqget(struct p *pp, uint32_t max)
 	if (n > RUNQ / 2)
 		n = RUNQ / 2;
 	gp = globpop();
+	pp->othersran = true;
 	while (--n > 0) {
 		/* the ring may be fuller than half: never runqputslow here, it
 		 * would take sched.lock again */

@@ -255,7 +255,7 @@ struct p {
 	uint64_t nginit;	      /* Gs that it has started */
 	bool preempt;		      /* others want this P: no direct switch */
 	uint32_t globcredit;	      /* globalsturn */
-	bool nextfirst;		      /* runnext went first after the last slice */
+	bool othersran;		      /* than runnext, since the last slice */
 
 	uint32_t id;
 	uint32_t status;	/* guarded by sched.lock */
@@ -267,6 +267,7 @@ struct p {
 	uint32_t sysmoncalls;	/* syscalltick at the last look */
 	int64_t sysmonwhen;	/* since when the same G runs */
 	int64_t sysmontalk;	/* when calls were last seen */
+	int64_t sysmontimer;	/* when it was last asked for because of a timer */
 	int64_t sysmonfair;	/* when it was last sent to the global queue */
 
 	/* guarded by timerlock; ntimers and when0 read by anybody as hints */

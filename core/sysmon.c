@@ -25,6 +25,7 @@
 #define MS 1000000l
 #define TALK (2 * MS) /* a slice beside Gs that talk to each other, */
 #define TALKED (100 * MS) /* and for so long after */
+#define DUE (MS / 8) /* beside a G whose timer is due, once a ms; then sysmon looks */
 #define BUSY (2 * MS) /* blocked Ms come in crowds: look closely for a while */
 #define LIBC (3 * MS) /* refusals in libc until it is allowed */
 #define REFUSED (100 * MS)
@@ -370,6 +371,10 @@ static bool preemptone(struct p *pp, int64_t now, int64_t ran, int64_t slice)
  * 2 ms); a slice of 10 ms each was ten times slower than the kernel's slices. */
 static int64_t sliceof(struct p *pp, int64_t now, const struct demand *d)
 {
+	/* who sleeps wakes up as promptly as natively, nearly; not at any price */
+	if (d->slice && READ_ONCE(pp->when0) <= now &&
+	    now - pp->sysmontimer >= MS)
+		return DUE;
 	if (d->slice > MS && READ_ONCE(pp->runnext))
 		return MS;
 	if (d->slice > TALK && now - pp->sysmontalk < TALKED)
@@ -385,6 +390,8 @@ static bool want(struct p *pp, int64_t now, const struct demand *d)
 	struct m *mp = READ_ONCE(pp->m);
 
 	if (!old && slice && ran > slice) {
+		if (slice == DUE)
+			pp->sysmontimer = now;
 		if (mp && mp->prockind == PROC_NONE && ran > 10 * MS)
 			old = retake(pp, TAKEN_STW); /* no /proc: assume it */
 		else if (!preemptone(pp, now, ran, slice))
@@ -771,8 +778,8 @@ static int64_t nextlook(int64_t now, int64_t delay)
 			slice = MS;
 	if (delay > slice)
 		delay = slice;
-	if (when < now + delay && delay > MS / 4)
-		delay = when <= now ? MS / 4 : when - now + MS / 4;
+	if (when < now + delay && delay > DUE)
+		delay = when <= now ? DUE : when - now + DUE;
 	return now + delay;
 }
 
