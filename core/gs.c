@@ -193,6 +193,7 @@ struct g *gfget(uintptr_t stack, size_t stacksize, size_t guard)
 	/* on the caller's own stack only the identity is in the slot */
 	size_t size = stack ? 1ul << CLASS0 : stacksize;
 	struct g *gp;
+	struct m *mp;
 
 	guard = stack ? PAGE : (guard + PAGE - 1) & -PAGE;
 	if (guard == 0)
@@ -207,6 +208,9 @@ struct g *gfget(uintptr_t stack, size_t stacksize, size_t guard)
 		gp = galloc();
 		if (!gp || !stackalloc(gp, size, guard))
 			return NULL;
+		mp = acquirem();
+		semagrow(READ_ONCE(sched.idgen) + 1 - sched.ghosts);
+		releasem(mp);
 		if (!stack)
 			stacktouch(gp);
 		gp->idlo = gp->stackhi;

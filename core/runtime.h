@@ -2,7 +2,7 @@
  *
  * LOCK ORDER (take left before right; a lock not named is a leaf):
  *	(two timers locks: the P that stays first)
- *	netpolllock < polldesc.lock < semabucket
+ *	netpolllock < polldesc.lock < semabucket;  growlock < semabucket
  *	stoplock < retakelock < semabucket (two: by address) < timers <
  *	sched.lock < allocation;  siglock < allocation;  sidelock
  * All are struct mutex (lock_futex.c), held for a few hundred instructions with
@@ -523,6 +523,7 @@ void timersmove(struct p *from, struct p *to);
 
 /* ---- sema.c ------------------------------------------------------------------------ */
 void semainit(void);
+void semagrow(uint32_t n);
 void semtimeout(struct m *mp, struct g *gp, uint32_t seq);
 #define INT_SIGNAL 1 /* g->interrupted */
 #define INT_CANCEL 2

@@ -12,19 +12,34 @@
  *      operation is done; pick functions run before that operation.
  *      5. the waiters of an address are sorted by real-time priority, then by age, as
  *      the kernel has it for futexes.
- * Locks: the bucket's; two (semarequeue) in address order. Timers inside.
+ *      6. there are as many buckets as Gs were ever made, 8192 at least: a hash table
+ *      that grows by one bucket at a time (linear hashing), so that nobody waits for
+ *      it. Bucket i is split into i and i + half; table.size, which tells where an
+ *      address belongs, changes only under the lock of the bucket that is split, so
+ *      who has locked a bucket looks at it again (lockbucket).
+ * Locks: growlock, then the bucket's; two (semarequeue) in address order. Timers inside.
  * See: "Enqueued but not saved" in proc.c for what may run between unlock and
  *      park.
  */
 #include "core/runtime.h"
 #include <errno.h>
 
-#define NBUCKET 8192 /* 512 KiB, touched as used: chains of ~120 at a million Gs */
+#define NBUCKET 8192 /* 512 KiB, touched as used */
+#define NMORE 11     /* doublings: sixteen million, as Gs */
+#define SIZE(mask, n) ((uint64_t)(mask) << 32 | (n))
 
 static struct bucket {
 	struct mutex lock;
 	struct g *first;
 } cacheline buckets[NBUCKET];
+
+/* The number of buckets, and above it the mask that a hash is cut by: the lowest 2^n - 1
+ * that reaches the last. more[i] are those from NBUCKET << i on, kept for ever. */
+static struct {
+	uint64_t size;
+	struct bucket *more[NMORE];
+} cacheline table = { .size = SIZE(NBUCKET - 1, NBUCKET) };
+static struct mutex growlock;
 
 struct semaq {
 	struct bucket *b;
@@ -32,17 +47,134 @@ struct semaq {
 	struct g *taken, **tail; /* by schedlink */
 };
 
-static struct bucket *bucketof(uintptr_t addr)
+static inline uint32_t hash(uintptr_t addr)
 {
-	return &buckets[(addr * 0x9e3779b97f4a7c15ul) >> 51];
+	return (uint32_t)((addr * 0x9e3779b97f4a7c15ul) >> 40);
 }
 
-/* In a fork child: nobody waits any more. */
+static inline struct bucket *bucketat(uint32_t i)
+{
+	int n;
+
+	if (likely(i < NBUCKET))
+		return &buckets[i];
+	n = __builtin_clz(NBUCKET) - __builtin_clz(i);
+	return &table.more[n][i - ((uint32_t)NBUCKET << n)];
+}
+
+/* Where addr belongs in a table of that size, which is load_acquired: pairs with split. */
+static inline struct bucket *bucketof(uintptr_t addr, uint64_t size)
+{
+	uint32_t mask = (uint32_t)(size >> 32), i = hash(addr) & mask;
+
+	if (unlikely(i >= (uint32_t)size))
+		i &= mask >> 1; /* is not split yet */
+	return bucketat(i);
+}
+
+/* b, which was addr's in a table of that size, still is. It is locked. */
+static inline bool staysin(struct bucket *b, uintptr_t addr, uint64_t size)
+{
+	return likely(READ_ONCE(table.size) == size) ||
+	       bucketof(addr, load_acquire(&table.size)) == b;
+}
+
+static inline struct bucket *lockbucket(uintptr_t addr)
+{
+	for (;;) {
+		uint64_t size = load_acquire(&table.size);
+		struct bucket *b = bucketof(addr, size);
+
+		lock(&b->lock);
+		if (staysin(b, addr, size))
+			return b;
+		unlock(&b->lock);
+	}
+}
+
+static void unlocktwo(struct bucket *b, struct bucket *b2)
+{
+	if (b != b2)
+		unlock(&b2->lock);
+	unlock(&b->lock);
+}
+
+/* The buckets of two addresses, which may be one. */
+static void locktwo(struct bucket **b, uintptr_t addr, struct bucket **b2,
+		    uintptr_t addr2)
+{
+	for (;;) {
+		uint64_t size = load_acquire(&table.size);
+		struct bucket *x = bucketof(addr, size);
+		struct bucket *y = bucketof(addr2, size);
+
+		lock(x < y ? &x->lock : &y->lock);
+		if (x != y)
+			lock(x < y ? &y->lock : &x->lock);
+		*b = x;
+		*b2 = y;
+		if (staysin(x, addr, size) && staysin(y, addr2, size))
+			return;
+		unlocktwo(x, y);
+	}
+}
+
+/* Add a bucket. Holds growlock. False: there is no memory for it. */
+static bool split(void)
+{
+	uint32_t n = (uint32_t)table.size, mask = (uint32_t)(table.size >> 32);
+	struct bucket *from, *to;
+	struct g **link, *gp;
+
+	if (n > mask) { /* all are split: the next round */
+		struct bucket **more;
+
+		mask = 2 * mask + 1;
+		more = &table.more[__builtin_clz(NBUCKET) - __builtin_clz(n)];
+		if (!*more)
+			*more = sysalloc(n * sizeof(struct bucket));
+		if (!*more)
+			return false;
+	}
+	from = bucketat(n & mask >> 1);
+	to = bucketat(n);
+	lock(&from->lock);
+	*to = (struct bucket){ 0 }; /* a fork child's may be its parent's */
+	for (link = &from->first; (gp = *link);) {
+		if ((hash(gp->waitaddr) & mask) != n) {
+			link = &gp->semnext;
+			continue;
+		}
+		*link = gp->semnext;
+		gp->semnext = to->first;
+		to->first = gp;
+	}
+	/* release: pairs with whoever looks where an address belongs */
+	store_release(&table.size, SIZE(mask, n + 1));
+	unlock(&from->lock);
+	return true;
+}
+
+/* There are n Gs now. The caller is acquired. */
+void semagrow(uint32_t n)
+{
+	if (likely(n <= (uint32_t)READ_ONCE(table.size)))
+		return;
+	lock(&growlock);
+	while ((uint32_t)table.size < n && n <= (uint32_t)NBUCKET << NMORE)
+		if (!split())
+			break; /* longer chains, then */
+	unlock(&growlock);
+}
+
+/* In a fork child: nobody waits any more, and few will. */
 void semainit(void)
 {
 	for (uint32_t i = 0; i < NBUCKET; i++)
 		if (buckets[i].first || buckets[i].lock.key)
 			buckets[i] = (struct bucket){ 0 };
+	table.size = SIZE(NBUCKET - 1, NBUCKET);
+	growlock.key = 0;
 }
 
 /* The link that points to addr's first waiter; *link is NULL if none. */
@@ -132,8 +264,7 @@ static bool takeoff(struct g *gp, uint32_t seq, int res, bool interrupt)
 
 		if (!addr)
 			return false;
-		b = bucketof(addr);
-		lock(&b->lock);
+		b = lockbucket(addr);
 		if (READ_ONCE(gp->waitaddr) != addr) {
 			unlock(&b->lock);
 			continue;
@@ -204,10 +335,9 @@ static void foreignsleep(struct m *mp, struct g *gp, int64_t deadline)
 struct m *semapark(struct m *mp, const struct semawait *w, int *res)
 {
 	struct g *gp = curg();
-	struct bucket *b = bucketof(w->addr);
+	struct bucket *b = lockbucket(w->addr);
 	bool timed = w->deadline != NEVER;
 
-	lock(&b->lock);
 	if (w->check && !w->check(w->arg)) {
 		unlock(&b->lock);
 		*res = -EAGAIN;
@@ -329,10 +459,9 @@ void semapick(uintptr_t addr, void (*pick)(struct semaq *q, void *arg),
 	      void *arg)
 {
 	struct m *mp = acquirem();
-	struct semaq q = { .b = bucketof(addr), .addr = addr };
+	struct semaq q = { .b = lockbucket(addr), .addr = addr };
 
 	q.tail = &q.taken;
-	lock(&q.b->lock);
 	pick(&q, arg);
 	unlock(&q.b->lock);
 	goreadylist(mp, q.taken);
@@ -342,11 +471,10 @@ void semapick(uintptr_t addr, void (*pick)(struct semaq *q, void *arg),
 uint32_t semawake(uintptr_t addr, uint32_t n, uint32_t mask)
 {
 	struct m *mp = acquirem();
-	struct semaq q = { .b = bucketof(addr), .addr = addr };
+	struct semaq q = { .b = lockbucket(addr), .addr = addr };
 	uint32_t woken = 0;
 
 	q.tail = &q.taken;
-	lock(&q.b->lock);
 	while (woken < n && take(&q, mask ? mask : ~0u, 0))
 		woken++;
 	unlock(&q.b->lock);
@@ -359,15 +487,12 @@ int64_t semarequeue(uintptr_t addr, uint32_t nwake, uintptr_t addr2,
 		    uint32_t nmove, semacheck check, void *arg)
 {
 	struct m *mp = acquirem();
-	struct semaq q = { .b = bucketof(addr), .addr = addr };
-	struct bucket *b2 = bucketof(addr2);
-	struct bucket *lo = q.b < b2 ? q.b : b2, *hi = q.b < b2 ? b2 : q.b;
+	struct semaq q = { .addr = addr };
+	struct bucket *b2;
 	int64_t n = 0;
 
 	q.tail = &q.taken;
-	lock(&lo->lock);
-	if (hi != lo)
-		lock(&hi->lock);
+	locktwo(&q.b, addr, &b2, addr2);
 	if (check && !check(arg)) {
 		n = -EAGAIN;
 	} else {
@@ -385,9 +510,7 @@ int64_t semarequeue(uintptr_t addr, uint32_t nwake, uintptr_t addr2,
 			n++;
 		}
 	}
-	if (hi != lo)
-		unlock(&hi->lock);
-	unlock(&lo->lock);
+	unlocktwo(q.b, b2);
 	goreadylist(mp, q.taken);
 	releasem(mp);
 	return n;

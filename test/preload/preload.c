@@ -90,6 +90,7 @@
 	X(keys, NULL, 30)                                                      \
 	X(locale_ctype, NULL, 30)                                              \
 	X(malloc_10000, NULL, 60)                                              \
+	X(many_addresses, NULL, 60)                                            \
 	X(many_parked, NULL, 30)                                               \
 	X(memlock, "60", 30)                                                   \
 	X(pkru, NULL, 30)                                                        \
@@ -1174,9 +1175,10 @@ Test(blocking, no_memory_for_code, .timeout = 120)
 
 /* ---- Many ---------------------------------------------------------------- */
 
-static void many(const char *const *argv)
+static void many_on(const char *const *argv, const char *procs)
 {
-	struct run r = { argv, NULL, 1, 150 };
+	const char *env[] = { procs, NULL };
+	struct run r = { argv, env, 1, 150 };
 	struct result res;
 	char how[64];
 
@@ -1186,6 +1188,11 @@ static void many(const char *const *argv)
 		cr_assert_fail("%s:\n%s", ended(&res, how, sizeof(how)),
 			       tail(res.err, 10));
 	result_free(&res);
+}
+
+static void many(const char *const *argv)
+{
+	many_on(argv, NULL);
 }
 
 /* Natively pthread_create fails near 32,000. */
@@ -1206,6 +1213,17 @@ Test(many, hundred_thousand_parked_without_guards, .timeout = 170)
 	program_path(path, sizeof(path), "many_parked");
 	program_path(filter, sizeof(filter), "noguards");
 	many(argv);
+}
+
+Test(many, fifty_thousand_addresses, .timeout = 170)
+{
+	char path[4096];
+	const char *argv[] = { path, "50000", NULL };
+
+	program_path(path, sizeof(path), "many_addresses");
+	many_on(argv, "GMP_SHIM_MAXPROCS=1");
+	many_on(argv, "GMP_SHIM_MAXPROCS=2");
+	many_on(argv, "GMP_SHIM_MAXPROCS=8");
 }
 
 Test(many, million_created, .timeout = 170)

@@ -318,9 +318,16 @@ Test(sema, pick_in_order, .timeout = 20)
 
 /* Addresses that share a bucket. The function is sema.c's: were it to change,
  * the tests would hold as well but look at different buckets only. */
-static uintptr_t bucket(uintptr_t addr)
+static uint32_t hash(uintptr_t addr)
 {
-	return (addr * 0x9e3779b97f4a7c15ul) >> 51;
+	return (uint32_t)((addr * 0x9e3779b97f4a7c15ul) >> 40);
+}
+
+enum { NBUCKET = 8192 };
+
+static uint32_t bucket(uintptr_t addr)
+{
+	return hash(addr) % NBUCKET;
 }
 
 static char pool[1 << 20];
@@ -618,20 +625,20 @@ static void *stresses(void *arg)
 }
 
 /* Every wait that began ended once, and for a reason somebody knows of. */
-Test(sema, stress, .timeout = 180)
+static void stressall(void (*meanwhile)(void))
 {
 	uint64_t woken = 0, wakes = 0;
 
-	samebucket(where, 4);
-	for (int i = 4; i < NADDR; i++)
-		where[i] = (uintptr_t)&objects[i];
 	for (uintptr_t i = 0; i < THREADS; i++)
 		stress[i].t = spawn(stresses, (void *)i);
 	for (int i = 0; i < THREADS;) {
 		/* those who wait without a deadline when all others are done */
 		for (int k = 0; k < NADDR; k++)
 			wakes += semawake(where[k], 1, 0);
-		usleep_raw(1000);
+		if (meanwhile)
+			meanwhile();
+		else
+			usleep_raw(1000);
 		while (i < THREADS && load_acquire(&stress[i].done))
 			join(stress[i++].t);
 	}
@@ -649,4 +656,165 @@ Test(sema, stress, .timeout = 180)
 	cr_assert_eq(woken, wakes);
 	for (int k = 0; k < NADDR; k++)
 		cr_assert_eq(semawake(where[k], 100, 0), 0u, "left behind");
+}
+
+Test(sema, stress, .timeout = 180)
+{
+	samebucket(where, 4);
+	for (int i = 4; i < NADDR; i++)
+		where[i] = (uintptr_t)&objects[i];
+	stressall(NULL);
+}
+
+/* ---- the table grows ------------------------------------------------------ */
+
+static void growto(uint32_t n)
+{
+	struct m *mp = acquirem();
+
+	semagrow(n);
+	releasem(mp);
+}
+
+/* The waiters of one bucket, of which some go to others at each doubling, keep their
+ * addresses, order and ways out. */
+enum { SPLITS = 12 };
+
+static void endsafter(uint32_t buckets)
+{
+	struct waiter x[SPLITS], late[SPLITS], timed[2];
+	uintptr_t addr[SPLITS];
+	int n = 0;
+
+	samebucket(addr, SPLITS);
+	for (int i = 0; i < SPLITS; i++)
+		startat(&x[i], (void *)addr[i], 0);
+	for (int i = 0; i < SPLITS; i++)
+		startat(&late[i], (void *)addr[i], 0);
+	for (int i = 0; i < 2; i++) {
+		timed[i] = (struct waiter){ .w = { .addr = addr[i],
+						   .interruptible = true,
+						   .deadline = i ? soon(300000) :
+								   NEVER } };
+		start(&timed[i]);
+	}
+	growto(buckets);
+	for (int i = 0; i < SPLITS; i++) {
+		semapick(addr[i], nothing, NULL);
+		cr_assert_eq(semawake(addr[i], 1, 0), 1u, "%d of %u", i,
+			     buckets);
+		cr_assert_eq(result(&x[i]), 0);
+	}
+	interrupt(timed[0].gp, -EINTR);
+	cr_assert_eq(result(&timed[0]), -EINTR);
+	cr_assert_eq(result(&timed[1]), -ETIMEDOUT);
+	for (int i = 1; i < SPLITS; i++)
+		cr_assert_eq(semarequeue(addr[i], 0, addr[0], 1, NULL, NULL), 1);
+	semapick(addr[0], takesall, &n);
+	cr_assert_eq(n, SPLITS);
+	for (int i = 0; i < SPLITS; i++)
+		cr_assert_eq(result(&late[i]), i + 1);
+}
+
+Test(sema, grows_under_waiters, .timeout = 60)
+{
+	endsafter(NBUCKET + 1);
+	endsafter(NBUCKET + NBUCKET / 2);
+	endsafter(2 * NBUCKET);
+	endsafter(2 * NBUCKET + 1);
+	endsafter(16 * NBUCKET - 7);
+}
+
+/* Who waits for the lock of a bucket while it is split goes where its address went. */
+struct inthemiddle {
+	struct waiter x;
+	pthread_t grower;
+	uint32_t buckets;
+};
+
+static void *grows(void *arg)
+{
+	growto(*(uint32_t *)arg);
+	return NULL;
+}
+
+static void keepsboth(struct semaq *q, void *arg)
+{
+	struct inthemiddle *m = arg;
+
+	(void)q;
+	m->grower = spawn(grows, &m->buckets);
+	usleep_raw(300); /* until it sleeps: it is the first to get the lock, then */
+	m->x.t = spawn(waits, &m->x);
+	usleep_raw(300);
+}
+
+Test(sema, splits_before_the_lock_is_had, .timeout = 60)
+{
+	for (uint32_t n = NBUCKET; n < NBUCKET + 100; n++) {
+		struct inthemiddle m = { .buckets = n + 1 };
+		size_t i = 0;
+
+		while (hash((uintptr_t)&pool[i]) % (2 * NBUCKET) != n)
+			i += 4;
+		m.x.w = (struct semawait){ .addr = (uintptr_t)&pool[i],
+					   .deadline = NEVER,
+					   .check = enters,
+					   .arg = &m.x };
+		semapick(m.x.w.addr, keepsboth, &m);
+		join(m.grower);
+		while (!load_acquire(&m.x.entered))
+			usleep_raw(50);
+		semapick(m.x.w.addr, nothing, NULL);
+		cr_assert_eq(semawake(m.x.w.addr, 1, 0), 1u, "bucket %u", n);
+		cr_assert_eq(result(&m.x), 0);
+	}
+}
+
+/* A fork child starts anew, with what its parent's buckets held in memory. */
+static int growsagain(void *arg)
+{
+	struct waiter *x = arg;
+
+	semainit();
+	for (int i = 0; i < SPLITS; i++)
+		if (semawake(x[i].w.addr, 1, 0))
+			return 1;
+	growto(8 * NBUCKET);
+	for (int i = 0; i < SPLITS; i++)
+		if (semawake(x[i].w.addr, 1, 0))
+			return 2;
+	return 0;
+}
+
+Test(sema, grows_again_in_a_child, .timeout = 60)
+{
+	struct waiter x[SPLITS];
+	uintptr_t addr[SPLITS];
+
+	samebucket(addr, SPLITS);
+	growto(8 * NBUCKET);
+	for (int i = 0; i < SPLITS; i++)
+		startat(&x[i], (void *)addr[i], 0);
+	cr_assert_eq(inchild(growsagain, x), 1000);
+	for (int i = 0; i < SPLITS; i++) {
+		cr_assert_eq(semawake(addr[i], 1, 0), 1u);
+		cr_assert_eq(result(&x[i]), 0);
+	}
+}
+
+/* Splits the buckets that the stress is in, and all others, one after the other and
+ * then eight rounds of them. */
+static void growing(void)
+{
+	static uint32_t n = NBUCKET;
+
+	for (int i = 0; i < 2000 && n < NBUCKET << 8; i++)
+		growto(++n);
+}
+
+Test(sema, stress_while_it_grows, .timeout = 180)
+{
+	samebucket(where, NADDR);
+	stressall(growing);
 }
