@@ -4,9 +4,14 @@
  * Rust's std, GLib, libstdc++, nsync and other run-times wait by syscall(SYS_futex).
  * A private futex is a wait at its address, compared under the queue's lock. With the
  * shared flag it is ours, too, if nobody else can see the word: always for libstdc++,
- * which uses the shared form on private words, else if the mapping is private.
+ * which uses the shared form on private words, else if the mapping is private. Nothing
+ * that was found out about a mapping is kept: the program can put another in its place
+ * without our seeing it.
  * A wake serves our waiters first and asks the kernel for those still missing: code
- * that has the system call inline waits there.
+ * that has the system call inline waits there. So a wake need not know whose the word
+ * is, which takes a microsecond to find out; nor may it, since it would lose a wake-up
+ * where it knew otherwise than the waiter: libstdc++ makes its last call a jump, so that
+ * its wakes seem to come from the program.
  */
 #include "shim/shim.h"
 #include <dlfcn.h>
@@ -206,8 +211,9 @@ static long wake(long *a, uint32_t mask)
 
 	if ((int)a[2] < 0)
 		n = UINT32_MAX;
+	/* as the kernel, which for a count of zero wakes one, if any */
 	woken = semawake((uintptr_t)a[0], n ? n : 1, mask);
-	if (woken >= n)
+	if (woken >= (n ? n : 1))
 		return woken;
 	a[2] = (int)(n - woken < INT32_MAX ? n - woken : INT32_MAX);
 	more = kernel(a);
@@ -350,9 +356,16 @@ static bool untilgone(long *a)
 	return alive;
 }
 
+static bool wakes(long op)
+{
+	return (op & FUTEX_CMD_MASK) == FUTEX_WAKE ||
+	       (op & FUTEX_CMD_MASK) == FUTEX_WAKE_BITSET;
+}
+
 static bool isours(long *a, void *caller)
 {
-	return (a[1] & FUTEX_PRIVATE_FLAG) || fromlibstdcxx(caller) ||
+	return (a[1] & FUTEX_PRIVATE_FLAG) || wakes(a[1]) ||
+	       fromlibstdcxx(caller) ||
 	       (!sharedword((uintptr_t)a[0]) && !untilgone(a));
 }
 

@@ -263,6 +263,74 @@ static void one_memory(const char *what)
 	CHECK_EQ(w->woken, N);
 }
 
+/* Threads of a child, woken by threads here, and the reverse. */
+static void between_processes(void)
+{
+	pthread_t t[N];
+	pid_t pid;
+	int i;
+
+	memset(w, 0, sizeof(*w));
+	fflush(stdout);
+	pid = fork();
+	CHECK(pid >= 0);
+	for (i = 0; i < N; i++)
+		t[i] = start(waits, NULL);
+	if (pid == 0) {
+		for (i = 0; i < N; i++)
+			join(t[i]);
+		_exit(0);
+	}
+	YIELD_UNTIL(LOAD(w->waiting) == 2 * N);
+	STORE(w->a, 1);
+	CHECK(futex(&w->a, FUTEX_WAKE, INT_MAX, NULL, NULL, 0) <= 2 * N);
+	for (i = 0; i < N; i++)
+		join(t[i]);
+	reap(pid, 0);
+	CHECK_EQ(w->woken, 2 * N);
+}
+
+/* Another mapping in place of one, by MAP_FIXED, by munmap and mmap, by mremap and by a
+ * system call that nobody sees. */
+static void replaced(void *p)
+{
+	long len = 4096, rw = PROT_READ | PROT_WRITE, got;
+	void *far;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		w = mmap(p, len, rw, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+			 -1, 0);
+		CHECK(w == p);
+		counts();
+		if (i == 1)
+			CHECK(munmap(p, len) == 0);
+		if (i == 2) {
+			far = mmap(NULL, len, rw, MAP_SHARED | MAP_ANONYMOUS,
+				   -1, 0);
+			CHECK(mremap(far, len, len,
+				     MREMAP_MAYMOVE | MREMAP_FIXED, p) == p);
+		} else if (i == 3) {
+			register long r10 __asm__("r10") =
+				MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
+			register long r8 __asm__("r8") = -1;
+			register long r9 __asm__("r9") = 0;
+
+			__asm__ volatile("syscall"
+					 : "=a"(got)
+					 : "0"(SYS_mmap), "D"(p), "S"(len),
+					   "d"(rw), "r"(r10), "r"(r8), "r"(r9)
+					 : "rcx", "r11", "memory");
+			CHECK(got == (long)p);
+		} else {
+			CHECK(mmap(p, len, rw,
+				   MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1,
+				   0) == p);
+		}
+		between_processes();
+	}
+}
+
 int main(void)
 {
 	pthread_t t[N];
@@ -287,26 +355,11 @@ int main(void)
 	w = shared;
 	one_memory("shared mapping");
 
-	/* Threads of a child, woken by threads here, and the reverse. */
 	section("between processes");
-	memset(w, 0, sizeof(*w));
-	fflush(stdout);
-	pid = fork();
-	CHECK(pid >= 0);
-	for (i = 0; i < N; i++)
-		t[i] = start(waits, NULL);
-	if (pid == 0) {
-		for (i = 0; i < N; i++)
-			join(t[i]);
-		_exit(0);
-	}
-	YIELD_UNTIL(LOAD(w->waiting) == 2 * N);
-	STORE(w->a, 1);
-	CHECK(futex(&w->a, FUTEX_WAKE, INT_MAX, NULL, NULL, 0) <= 2 * N);
-	for (i = 0; i < N; i++)
-		join(t[i]);
-	reap(pid, 0);
-	CHECK_EQ(w->woken, 2 * N);
+	between_processes();
+	section("another mapping");
+	replaced(private);
+	w = shared;
 
 	section("lock between processes");
 	memset(w, 0, sizeof(*w));

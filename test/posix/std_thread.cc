@@ -15,6 +15,7 @@
 #include <shared_mutex>
 #include <stdexcept>
 #include <string>
+#include <sys/resource.h>
 #include <thread>
 #include <vector>
 
@@ -50,6 +51,29 @@ static void threads()
 		CHECK(!"joined twice");
 	} catch (const std::system_error &e) {
 		CHECK(e.code() == std::errc::invalid_argument);
+	}
+}
+
+/* Waits and wake-ups know each other even if no file can be opened to find out whose
+ * memory they are at. */
+static void no_files()
+{
+	struct rlimit was, none;
+
+	CHECK(getrlimit(RLIMIT_NOFILE, &was) == 0);
+	none = was;
+	none.rlim_cur = 0;
+	section("promise without a file");
+	for (int i = 0; i < 200; i++) {
+		std::promise<int> there, back;
+		std::future<int> f = there.get_future();
+		std::thread t([&] { back.set_value(f.get() + 1); });
+		CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+		sched_yield();
+		there.set_value(i);
+		CHECK_EQ(back.get_future().get(), i + 1);
+		CHECK(setrlimit(RLIMIT_NOFILE, &was) == 0);
+		t.join();
 	}
 }
 
@@ -273,6 +297,7 @@ int main()
 {
 	threads();
 	futures();
+	no_files();
 	conditions();
 	mutexes();
 	locals();
