@@ -206,9 +206,10 @@ void sigreceive(struct m *mp, int64_t deadline)
 		/* the second word begins with si_code */
 		if ((int32_t)info[1] != POKE && !istimer(info))
 			sigdispatch(mp, (int)sig, info);
-		if (sig < 32)
+		/* another that nobody lets in by now is back in the kernel */
+		if (sig != SIGPREEMPT || sig < 32)
 			break;
-		/* a real-time SIGPREEMPT comes as often as it was sent */
+		/* a real-time one comes as often as it was sent */
 		sig = RAW(__NR_rt_sigtimedwait, &want, info, zero, 8);
 	}
 }
