@@ -13,13 +13,11 @@
  *      takes what comes; before all Ms sleep the receiver looks anew (sigstale), if
  *      that makes a difference. It tells what it goes by, then reads nblock again.
  */
-#include "core/runtime.h"
+#include "core/signal.h"
 
-#define SETMASK 2
-#define NEVERBLOCK                                                             \
-	((1ul << 31) | (1ul << 32) | (1ul << 8) | (1ul << 18) | FAULTS)
-/* 32 and 33 are glibc's, 9 and 19 the kernel's; a blocked fault kills */
-#define FAULTS ((1ul << 3) | (1ul << 4) | (1ul << 6) | (1ul << 7) | (1ul << 10))
+/* A blocked fault kills. SIGSYS is blocked as others are: if the program sends it, the
+ * receiver takes it. */
+#define NEVERBLOCK (UNBLOCKABLE | (FAULTS & ~BIT(SIGSYS)))
 
 /* The kernel's mask for a thread whose own is this: who blocks SIGPREEMPT blocks the
  * program's, not ours. In a fork child there is none of ours. */
@@ -27,7 +25,7 @@ uint64_t sigkernel(uint64_t mask)
 {
 	if (mask == MASK_ALL)
 		return ~NEVERBLOCK;
-	return schedstarted ? mask & ~(1ul << (SIGPREEMPT - 1)) : mask;
+	return schedstarted ? mask & ~BIT(SIGPREEMPT) : mask;
 }
 
 /* Set the kernel's mask of this M. */
@@ -103,7 +101,7 @@ static void reckon(uint64_t *mask, uint64_t *want)
 {
 	uint64_t blocked = sigblockedbyall(MASK_ALL), handled = sighandled();
 
-	*mask = (blocked | handled | 1ul << (SIGPREEMPT - 1)) & ~NEVERBLOCK;
+	*mask = (blocked | handled | BIT(SIGPREEMPT)) & ~NEVERBLOCK;
 	*want = handled & ~blocked & ~NEVERBLOCK;
 }
 
@@ -138,7 +136,7 @@ static uint64_t goby(struct m *mp, uint64_t *want)
 		   __atomic_load_n(&sched.sigchanges, __ATOMIC_SEQ_CST));
 	reckon(&mask, &w);
 	for (int i = 0; i < 10; i++) {
-		*want = sigwant(mp, ~w) | 1ul << (SIGPREEMPT - 1);
+		*want = sigwant(mp, ~w) | BIT(SIGPREEMPT);
 		*want &= ~NEVERBLOCK;
 		__atomic_store_n(&sched.recvwant, *want, __ATOMIC_SEQ_CST);
 		__atomic_store_n(&sched.recvmask, mask, __ATOMIC_SEQ_CST);
@@ -170,7 +168,7 @@ void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask)
 		if (opened)
 			sigchanged();
 	}
-	if (unlikely(was & ~mask & 1ul << (SIGPREEMPT - 1)))
+	if (unlikely(was & ~mask & BIT(SIGPREEMPT)))
 		sigkept(mp, gp);
 }
 
@@ -261,7 +259,7 @@ void gsigmask(int how, const uint64_t *set, uint64_t *old)
 
 	if (set) {
 		mask = how == 0 ? was | *set : how == 1 ? was & ~*set : *set;
-		mask &= ~((1ul << 31) | (1ul << 32) | (1ul << 8) | (1ul << 18));
+		mask &= ~UNBLOCKABLE;
 	}
 	if (old)
 		*old = was;

@@ -1,6 +1,6 @@
 /* signal.h - what the files about signals share, and nobody else: sigact.c (actions),
- * sigsend.c (queues, sending), sigwait.c (waiting) and signal.c (entry, delivery). The
- * mask is sigmask.c's.
+ * sigsend.c (queues, sending), sigwait.c (waiting), sigmask.c (masks) and signal.c
+ * (entry, delivery).
  */
 #ifndef CORE_SIGNAL_H
 #define CORE_SIGNAL_H
@@ -16,7 +16,7 @@
 #define SETMASK 2
 #define FAULTS (BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGBUS) | BIT(SIGFPE) | \
 		BIT(SIGSEGV) | BIT(SIGSYS))
-#define UNBLOCKABLE (BIT(SIGKILL) | BIT(SIGSTOP) | BIT(32) | BIT(33))
+#define UNBLOCKABLE (BIT(SIGKILL) | BIT(SIGSTOP) | BIT(32) | BIT(33)) /* two are glibc's */
 #define STOPS (BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU)) /* the action returns */
 #define DUMPS (FAULTS | BIT(SIGQUIT) | BIT(SIGABRT) | BIT(SIGXCPU) | BIT(SIGXFSZ))
 #define IGNORED (BIT(SIGCHLD) | BIT(SIGCONT) | BIT(SIGURG) | BIT(SIGWINCH))
