@@ -2,7 +2,7 @@
  * blocks.h - what the programs about calls that block in the kernel share: one
  * thread blocks in such a call, others take their turns before they let it go
  * on: first call by call, then in all of them at once.  What the call returns is
- * what it has to, errno included.
+ * what it has to, errno included. And it is cancelled there, where that is a point.
  *
  *	blocks_*		all of that
  *	blocks_* list		the calls' names, one a line
@@ -41,6 +41,8 @@ struct kind {
 	int alone;	  /* it takes what others wait for */
 	long (*call)(struct test *); /* for block */
 	int nr;
+	/* what is left to be done if it was cancelled there; NULL: not tried */
+	void (*cancelled)(struct test *);
 };
 
 static UNUSED int ticks, stop;
@@ -139,6 +141,55 @@ static void one(const struct kind *kinds, int n, const char *name, int times)
 		one_by_one(&kinds[i], 1);
 }
 
+/* ---- Cancelled while it blocks ---------------------------------------------- */
+
+static void counts(void *arg)
+{
+	struct test *t = arg;
+
+	t->done++;
+}
+
+static void *blocks_until_cancelled(void *arg)
+{
+	struct test *t = arg;
+
+	pthread_cleanup_push(counts, t);
+	STORE(t->entered, 1);
+	t->kind->block(t);
+	pthread_cleanup_pop(0);
+	return NULL;
+}
+
+/* After so many microseconds, or at once: on its way into the call. */
+static void cancelled_after(const struct kind *k, int us)
+{
+	struct test t = { .kind = k };
+
+	k->setup(&t);
+	t.thread = start(blocks_until_cancelled, &t);
+	YIELD_UNTIL(LOAD(t.entered));
+	if (us)
+		usleep(us);
+	OK(pthread_cancel(t.thread));
+	if (join(t.thread) != PTHREAD_CANCELED || t.done != 1)
+		check_fail(__FILE__, __LINE__, "%s: not cancelled", k->name);
+	k->cancelled(&t);
+}
+
+static void cancelled_while_it_blocks(const struct kind *kinds, int n)
+{
+	int i, k;
+
+	section("cancelled");
+	for (i = 0; i < 10; i++)
+		for (k = 0; k < n; k++)
+			if (kinds[k].cancelled)
+				cancelled_after(&kinds[k], i % 3 * 1500);
+}
+
+/* ---- Everything ------------------------------------------------------------- */
+
 /* False: the arguments wanted no more than this. */
 static int blocks_main(int argc, char **argv, const struct kind *kinds, int n)
 {
@@ -162,6 +213,8 @@ static int blocks_main(int argc, char **argv, const struct kind *kinds, int n)
 	}
 	STORE(stop, 1);
 	join(ticker);
+	if (argc <= 2)
+		cancelled_while_it_blocks(kinds, n);
 	return argc <= 2;
 }
 

@@ -4,7 +4,7 @@
  * catch (...) sees it and rethrows, catch of a type does not, and thread_local objects
  * are destroyed afterwards.
  */
-#include "check.h"
+#include "guard.h"
 #include <cstdio>
 #include <semaphore.h>
 #include <stdexcept>
@@ -15,20 +15,7 @@ enum { DEPTH = 5, ROUNDS = 20 };
 static sem_t ready, parked, shared;
 static int end[2];
 static FILE *stream;
-static thread_local int order[64], used;
 static int caught, tls_destroyed;
-
-struct guard {
-	int id;
-	explicit guard(int i) : id(i)
-	{
-	}
-	~guard()
-	{
-		order[used++] = id;
-		sched_yield();
-	}
-};
 
 struct tls_object {
 	int seen = 0;

@@ -3,24 +3,9 @@
  * catch (...) sees it and rethrows, catch of a type does not, thread_local
  * objects are destroyed afterwards.
  */
-#include "check.h"
+#include "guard.h"
 #include <stdexcept>
 #include <string>
-
-static thread_local int order[64];
-static thread_local int used;
-
-struct guard {
-	int id;
-	explicit guard(int i) : id(i)
-	{
-	}
-	~guard()
-	{
-		order[used++] = id;
-		sched_yield();
-	}
-};
 
 static int tls_destroyed;
 struct tls_object {

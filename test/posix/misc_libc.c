@@ -4,6 +4,8 @@
  * expressions, numbers to text and back.
  */
 #include "check.h"
+#include <netdb.h>
+#include <pwd.h>
 #include <iconv.h>
 #include <math.h>
 #include <regex.h>
@@ -115,6 +117,27 @@ static void *reads_environment(void *arg)
 	return arg;
 }
 
+/* With nothing to ask a server for. */
+static void *looks_up(void *arg)
+{
+	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST,
+				  .ai_socktype = SOCK_STREAM },
+			*res;
+	struct passwd pw, *got;
+	char buf[4096], host[64];
+
+	CHECK_EQ(getaddrinfo("127.0.0.1", "80", &hints, &res), 0);
+	CHECK_EQ(getnameinfo(res->ai_addr, res->ai_addrlen, host, sizeof(host),
+			     NULL, 0, NI_NUMERICHOST), 0);
+	CHECK(strcmp(host, "127.0.0.1") == 0);
+	freeaddrinfo(res);
+	CHECK(gethostbyname("127.0.0.1") != NULL);
+	CHECK_EQ(getpwuid_r(0, &pw, buf, sizeof(buf), &got), 0);
+	CHECK(got == &pw && strcmp(pw.pw_name, "root") == 0);
+	CHECK(getpwnam("root") && getpwnam("root")->pw_uid == 0);
+	return arg;
+}
+
 static void all(const char *what, thread_fn *fn)
 {
 	pthread_t t[N];
@@ -135,5 +158,7 @@ int main(void)
 	all("numbers", numbers);
 	all("regular expressions", matches);
 	all("environment", reads_environment);
+	section("names");
+	join(start(looks_up, NULL));
 	return 0;
 }

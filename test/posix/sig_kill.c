@@ -5,6 +5,7 @@
  * it waits: one of a standard signal, all of a real-time one, in their order.
  */
 #include "sigcheck.h"
+#include "waits.h"
 #include <linux/futex.h>
 #include <poll.h>
 #include <semaphore.h>
@@ -46,10 +47,8 @@ static void handler(int sig, siginfo_t *si, void *context)
 
 static int released;
 static sem_t sem, partner_sem;
-static pthread_mutex_t mutex, pi_mutex, shared_mutex;
+static pthread_mutex_t pi_mutex, shared_mutex;
 static pthread_cond_t cond, shared_cond;
-static pthread_rwlock_t rwlock;
-static pthread_barrier_t barrier;
 static pthread_spinlock_t spin;
 static int word, pipefd[2], epfd;
 static const struct timespec far = { 600, 0 };
@@ -80,12 +79,6 @@ static void in_malloc(void)
 		memset(p, 1, 100);
 		free(p);
 	}
-}
-
-static void in_mutex(void)
-{
-	OK(pthread_mutex_lock(&mutex));
-	OK(pthread_mutex_unlock(&mutex));
 }
 
 static void in_mutex_timed(void)
@@ -126,25 +119,6 @@ static void in_cond_shared(void)
 	while (!released)
 		OK(pthread_cond_wait(&shared_cond, &shared_mutex));
 	OK(pthread_mutex_unlock(&shared_mutex));
-}
-
-static void in_rdlock(void)
-{
-	OK(pthread_rwlock_rdlock(&rwlock));
-	OK(pthread_rwlock_unlock(&rwlock));
-}
-
-static void in_wrlock(void)
-{
-	OK(pthread_rwlock_wrlock(&rwlock));
-	OK(pthread_rwlock_unlock(&rwlock));
-}
-
-static void in_barrier(void)
-{
-	int ret = pthread_barrier_wait(&barrier);
-
-	CHECK(ret == 0 || ret == PTHREAD_BARRIER_SERIAL_THREAD);
 }
 
 static void in_spin(void)

@@ -15,7 +15,10 @@
 /* How often one call blocks, each time in a thread of its own. */
 enum { TIMES = 5 };
 
-static const char *const blocks[] = { "blocks", "blocks_held", "blocks_stdio" };
+static const char *const blocks[] = {
+	"blocks_aio",  "blocks_children", "blocks_held",
+	"blocks_ipc",  "blocks_locks",	  "blocks_stdio",
+};
 enum { BLOCKS = sizeof(blocks) / sizeof(blocks[0]) };
 
 /* One name a line. */
@@ -75,20 +78,17 @@ static void hand_on(const char *program)
 	free(names);
 }
 
-Test(hand_on, blocks, .timeout = 300)
-{
-	hand_on("blocks");
-}
-
-Test(hand_on, blocks_held, .timeout = 300)
-{
-	hand_on("blocks_held");
-}
-
-Test(hand_on, blocks_stdio, .timeout = 300)
-{
-	hand_on("blocks_stdio");
-}
+#define HAND_ON(program)                                                       \
+	Test(hand_on, program, .timeout = 300)                                 \
+	{                                                                      \
+		hand_on(#program);                                             \
+	}
+HAND_ON(blocks_aio)
+HAND_ON(blocks_children)
+HAND_ON(blocks_held)
+HAND_ON(blocks_ipc)
+HAND_ON(blocks_locks)
+HAND_ON(blocks_stdio)
 
 /* A line is that name, with or without more after a comma. */
 static int has_call(const char *names, const char *name)
