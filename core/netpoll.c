@@ -18,7 +18,7 @@
  *      are on their way.
  * Locks: pd->lock (registration, list of poll groups) before a sema bucket's.
  *      netpolllock (making the instance) before pd->lock.
- * See: pollsleep in proc.c for who waits in it, and when.
+ * See: poller.c for who waits in it, and when.
  */
 #include "core/runtime.h"
 #include <errno.h>
@@ -402,11 +402,6 @@ static cold void rebuild(int old)
 		__atomic_store_n(&sched.poller, 0, __ATOMIC_SEQ_CST);
 	}
 	unlock(&netpolllock);
-}
-
-idlepath bool netpollwaiting(void)
-{
-	return READ_ONCE(sched.npollwait) != 0;
 }
 
 /* Gather events; wait for some until `until`, 0: do not wait. Any M, which must give

@@ -313,7 +313,7 @@ struct schedt {
 	uint32_t stopwait;	/* Ps still to stop; by lock */
 	struct note stopnote;
 
-	/* the one M that sleeps for timers and files (proc.c, pollsleep) */
+	/* the one M that sleeps for timers and files (poller.c) */
 	uint32_t poller cacheline; /* POLL_* and its id, 0: none; seq_cst */
 	uint32_t pollkey;	/* futex word: bumped to end a POLL_NAP */
 	int64_t polluntil;	/* that sleep's end; seq_cst */
@@ -473,27 +473,47 @@ struct m *gopark(struct m *mp);
 void goenter(struct m *mp, struct g *gp);
 void goready(struct m *mp, struct g *gp);
 void goreadylist(struct m *mp, struct g *list);	/* linked by schedlink */
+void mstart(void *mp);
+void schedloop(int busy);
+void initproc(struct g *gp, void (*fn)(void), uint64_t sigmask);
+struct m *gowaitp(struct m *mp);
+
+/* ---- findwork.c ------------------------------------------------------------------ */
+struct g *findrunnable(struct m *mp);
+void resetspinning(struct m *mp);
+bool pidlewait(struct m *mp, int64_t until);
+bool anywork(void);
+
+/* ---- poller.c -------------------------------------------------------------------- */
 #define POLL_NAP 1u /* sched.poller: what it does, and id << 2 */
 #define POLL_NET 2u
 static inline bool inpoll(void)
 {
 	return (READ_ONCE(sched.poller) & 3) == POLL_NET;
 }
+bool pollsleep(struct m *mp);
 void pollbreak(int64_t when);
 void pollneeded(void);
-void mstart(void *mp);
-void schedloop(int busy);
-void initproc(struct g *gp, void (*fn)(void), uint64_t sigmask);
-struct m *gowaitp(struct m *mp);
-bool pidlewait(struct m *mp, int64_t until);
-bool anywork(void);
+void polllookslow(struct m *mp, struct p *pp);
+
+/* Some G waits for a file. */
+static inline bool netpollwaiting(void)
+{
+	return READ_ONCE(sched.npollwait) != 0;
+}
+
+/* Make ready the Gs whose files are, on pp, the caller's. */
+static inline void polllook(struct m *mp, struct p *pp)
+{
+	if (netpollwaiting())
+		polllookslow(mp, pp);
+}
 
 void uringexit(struct m *mp); /* uring.c */
 cold void accountin(struct m *mp, struct g *gp); /* cputime.c */
 cold void accountout(struct m *mp, struct g *gp);
 void accountmain(struct g *gp);
 /* ---- netpoll.c */
-bool netpollwaiting(void);
 #define NPOLLEVENTS 128
 struct pollevents {
 	long n;
