@@ -81,6 +81,21 @@ static void reapms(void)
 	unlock(&sched.lock);
 }
 
+/* This kernel thread is mp's, for the library's own purposes: no P, no signals, and what
+ * runs is mp's g0. */
+void mpless(struct m *mp)
+{
+	mp->pstate = PS_FOREIGN;
+	mp->tid = gettid_raw();
+	mp->sigmask = MASK_ALL;
+	mp->nosig = true;
+	mp->curg = mp->g0;
+	mp->g0->foreign = true;
+	mp->g0->sched.m = mp;
+	mp->g0->sched.fs = gettp();
+	tlsg = mp->g0;
+}
+
 /* The G of a kernel thread that core did not make. It keeps its own thread
  * pointer, runs when the kernel wants, and parks on its M's note. */
 struct g *needm(void)

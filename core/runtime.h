@@ -463,6 +463,7 @@ struct m *deadmget(void);
 
 /* ---- pless.c ---- */
 enum takenwhy { TAKEN_DECLARED, TAKEN_UNSEEN, TAKEN_REFUSED, TAKEN_STW };
+void mpless(struct m *mp);
 cold void takenback(struct m *mp);
 cold bool gonative(struct m *mp);
 cold void nativeforgood(struct m *mp, struct g *gp);

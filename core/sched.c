@@ -54,16 +54,7 @@ void schedtemplate(void *arg)
 {
 	struct m *mp = arg;
 
-	mp->pstate = PS_FOREIGN;
-	mp->tid = gettid_raw();
-	mp->sigmask = MASK_ALL;
-	mp->nosig = true;
-	/* a program's own malloc may wait for a lock here */
-	mp->curg = mp->g0;
-	mp->g0->foreign = true;
-	mp->g0->sched.m = mp;
-	mp->g0->sched.fs = gettp();
-	tlsg = mp->g0;
+	mpless(mp); /* a program's own malloc may wait for a lock here */
 	for (;;) {
 		uint32_t wanted = 0;
 

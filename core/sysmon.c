@@ -789,15 +789,7 @@ void sysmon(void *arg)
 	uint32_t idle = 0, delay = MINDELAY;
 	int64_t busy = 0; /* when something was last done */
 
-	mp->pstate = PS_FOREIGN;
-	mp->tid = gettid_raw();
-	mp->sigmask = MASK_ALL;
-	mp->nosig = true;
-	mp->curg = mp->g0;
-	mp->g0->foreign = true;
-	mp->g0->sched.m = mp;
-	mp->g0->sched.fs = gettp();
-	tlsg = mp->g0;
+	mpless(mp);
 	sched.sysmonm = mp;
 	unsharefiles();
 	netpollshare();

@@ -132,6 +132,13 @@ def memtier(text: str) -> Iterable[Value]:
                     yield value(f"{kind}{percentile_name(percent[1])}", number, "ms")
 
 
+def each_found(text: str, *rows: tuple[str, str, str]) -> Iterable[Value]:
+    """Of each pattern, name and unit the first number that is there."""
+    for pattern, name, unit in rows:
+        if found := re.search(pattern, text, re.M):
+            yield value(name, found[1], unit, HIGHER if name == "requests" else "")
+
+
 def sysbench(text: str) -> Iterable[Value]:
     if not re.search(r"^sysbench \d", text, re.M):
         return
@@ -141,15 +148,14 @@ def sysbench(text: str) -> Iterable[Value]:
         ):
             name = "throughput" if kind == "transactions" else "queries"
             yield value(name, found[1], f"{kind}/s")
-    for pattern, name, unit in (
+    yield from each_found(
+        text,
         (rf"events per second:\s+{NUMBER}", "throughput", "events/s"),
         (rf"^Total operations: \d+ \(\s*{NUMBER} per second", "throughput", "ops/s"),
         (rf"\(\s*{NUMBER} MiB/sec\)", "bandwidth", "MiB/s"),
         (r"ignored errors:\s+(\d+)", "errors", ""),
         (r"total number of events:\s+(\d+)", "requests", ""),
-    ):
-        if found := re.search(pattern, text, re.M):
-            yield value(name, found[1], unit, HIGHER if name == "requests" else "")
+    )
     if block := re.search(r"^Latency \(ms\):\n((?:\s+.+\n?)+)", text, re.M):
         if mean := re.search(rf"avg:\s+{NUMBER}", block[1]):
             yield value("latency mean", mean[1], "ms")
@@ -175,15 +181,14 @@ def pgbench(text: str) -> Iterable[Value]:
     if not (rate := re.search(rf"^tps = {NUMBER}", text, re.M)):
         return
     yield value("throughput", rate[1], "transactions/s")
-    for pattern, name, unit in (
+    yield from each_found(
+        text,
         (r"actually processed: (\d+)", "requests", ""),
         (r"^number of failed transactions: (\d+)", "errors", ""),
         (rf"^latency average = {NUMBER} ms", "latency mean", "ms"),
         (rf"^latency stddev = {NUMBER} ms", "latency deviation", "ms"),
         (rf"^initial connection time = {NUMBER} ms", "connecting", "ms"),
-    ):
-        if found := re.search(pattern, text, re.M):
-            yield value(name, found[1], unit, HIGHER if name == "requests" else "")
+    )
 
 
 _PAIR = rf"(\S+)=({NUMBER[1:-1]}) ?([^\s=,]*)"

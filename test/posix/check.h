@@ -13,6 +13,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -154,6 +155,19 @@ static UNUSED void *join(pthread_t t)
 	return value;
 }
 
+/* So many at once, each told its number; waits for their ends. */
+static UNUSED void run_threads(int n, thread_fn *fn)
+{
+	pthread_t t[128];
+	long i;
+
+	CHECK(n <= 128);
+	for (i = 0; i < n; i++)
+		t[i] = start(fn, (void *)i);
+	for (i = 0; i < n; i++)
+		join(t[i]);
+}
+
 /* Now plus so many milliseconds; may be negative. */
 static UNUSED struct timespec in_ms(clockid_t clock, long ms)
 {
@@ -197,6 +211,19 @@ static UNUSED void reap(pid_t pid, int want)
 			   WTERMSIG(status));
 	CHECK(WIFEXITED(status));
 	CHECK_EQ(WEXITSTATUS(status), want);
+}
+
+static UNUSED int kernel_threads(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	int n = 0;
+
+	CHECK(d != NULL);
+	while ((e = readdir(d)))
+		n += e->d_name[0] != '.';
+	CHECK(closedir(d) == 0);
+	return n;
 }
 
 /* This thread's stack pointer, near enough. */

@@ -7,7 +7,6 @@
  * connect [threads]
  */
 #include "iocheck.h"
-#include <dirent.h>
 #include <setjmp.h>
 #include <sys/resource.h>
 
@@ -15,19 +14,6 @@ enum { CROWD = 12, MOST = 16, LAPS = 20 };
 
 static long threads = 2000;
 static int limited; /* kernel threads are to be few */
-
-static int kernel_threads(void)
-{
-	DIR *d = opendir("/proc/self/task");
-	struct dirent *e;
-	int n = 0;
-
-	CHECK(d != NULL);
-	while ((e = readdir(d)))
-		n += e->d_name[0] != '.';
-	CHECK(closedir(d) == 0);
-	return n;
-}
 
 /* ---- Listeners without room ---------------------------------------------- */
 

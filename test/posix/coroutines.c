@@ -7,7 +7,7 @@
  *
  * coroutines [turns]
  */
-#include "check.h"
+#include "sequence.h"
 #include <sys/mman.h>
 #include <ucontext.h>
 
@@ -19,8 +19,6 @@ enum {
 	PAGE = 4096,
 	LEFT = 1536 /* of the stack, where it is used up */
 };
-#define FACTOR 6364136223846793005ul
-#define ADDEND 1442695040888963407ul
 
 static long turns = TURNS;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -69,7 +67,7 @@ static __attribute__((noinline)) uint64_t computes(uint64_t x)
 	long i;
 
 	for (i = 0; i < LENGTH; i++) {
-		x = x * FACTOR + ADDEND;
+		x = following(x);
 		__asm__("" : "+r"(x));
 	}
 	return x;
@@ -87,20 +85,6 @@ static uint64_t descends(struct coroutine *c, uint64_t x)
 	else
 		x = computes(x);
 	CHECK_EQ(frame[0], 1);
-	return x;
-}
-
-/* So many steps of the sequence at once: a step composed with itself. */
-static uint64_t after(uint64_t x, uint64_t n)
-{
-	uint64_t factor = FACTOR, addend = ADDEND;
-
-	for (; n; n >>= 1) {
-		if (n & 1)
-			x = x * factor + addend;
-		addend += factor * addend;
-		factor *= factor;
-	}
 	return x;
 }
 

@@ -10,6 +10,7 @@
  * io_eintr [rounds]
  */
 #include "iocheck.h"
+#include "sequence.h"
 #include <sys/eventfd.h>
 #include <sys/select.h>
 #include <sys/uio.h>
@@ -39,7 +40,6 @@ struct kind {
 };
 
 static long rounds = ROUNDS;
-static volatile int stop;
 
 /* ---- Files --------------------------------------------------------------- */
 
@@ -383,15 +383,6 @@ static void *takes(void *arg)
 	return NULL;
 }
 
-static void *computes(void *arg)
-{
-	uint64_t x = (uint64_t)(uintptr_t)arg;
-
-	while (!stop)
-		x = x * 6364136223846793005u + 1442695040888963407u;
-	return (void *)(uintptr_t)(x | 1);
-}
-
 int main(int argc, char **argv)
 {
 	static struct pair pairs[KINDS * COPIES];
@@ -417,7 +408,7 @@ int main(int argc, char **argv)
 	}
 	section("transfers");
 	for (i = 0; i < HOGS; i++)
-		hog[i] = start(computes, (void *)i);
+		hog[i] = start(computes_on, (void *)i);
 	for (p = pairs; p < pairs + KINDS * COPIES; p++) {
 		p->giver = start_small(gives, p);
 		p->taker = start_small(takes, p);
@@ -429,7 +420,7 @@ int main(int argc, char **argv)
 		close_pair(p->back);
 		free(p->in);
 	}
-	stop = 1;
+	stop_computing = 1;
 	for (i = 0; i < HOGS; i++)
 		CHECK(join(hog[i]) != NULL);
 	free(out);

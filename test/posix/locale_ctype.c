@@ -148,14 +148,8 @@ static void *times(void *arg)
 
 static void all(const char *what, thread_fn *fn)
 {
-	pthread_t t[N];
-	long i;
-
 	section(what);
-	for (i = 0; i < N; i++)
-		t[i] = start(fn, (void *)i);
-	for (i = 0; i < N; i++)
-		join(t[i]);
+	run_threads(N, fn);
 }
 
 int main(void)

@@ -37,17 +37,6 @@ static void *counts(void *arg)
 	return NULL;
 }
 
-static void work(void)
-{
-	pthread_t t[THREADS];
-	int i;
-
-	for (i = 0; i < THREADS; i++)
-		t[i] = start(counts, NULL);
-	for (i = 0; i < THREADS; i++)
-		join(t[i]);
-}
-
 int main(void)
 {
 	static const int types[] = { PTHREAD_MUTEX_NORMAL,
@@ -77,11 +66,11 @@ int main(void)
 			pid[i] = fork();
 			CHECK(pid[i] >= 0);
 			if (pid[i] == 0) {
-				work();
+				run_threads(THREADS, counts);
 				_exit(0);
 			}
 		}
-		work();
+		run_threads(THREADS, counts);
 		for (i = 0; i < PROCS; i++)
 			reap(pid[i], 0);
 		CHECK_EQ(s->counter, (PROCS + 1) * THREADS * EACH);

@@ -11,6 +11,7 @@
  * no_eintr [rounds]
  */
 #include "check.h"
+#include "sequence.h"
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/io_uring.h>
@@ -65,7 +66,6 @@ struct kind {
 };
 
 static long rounds = ROUNDS;
-static volatile int stop;
 static int queue = -1, semaphores = -1, record = -1, helper[2];
 
 static long whole(long n, long want)
@@ -839,15 +839,6 @@ static void *releases(void *arg)
 	return NULL;
 }
 
-static void *computes(void *arg)
-{
-	uint64_t x = (uint64_t)(uintptr_t)arg;
-
-	while (!stop)
-		x = x * 6364136223846793005u + 1442695040888963407u;
-	return (void *)(uintptr_t)(x | 1);
-}
-
 /* A kernel, or a sandbox, may be without System V's queues and semaphores. */
 static int missing(const struct kind *k)
 {
@@ -873,7 +864,7 @@ int main(int argc, char **argv)
 	pid = start_helper();
 	section("waits");
 	for (i = 0; i < HOGS; i++)
-		hog[i] = start(computes, (void *)i);
+		hog[i] = start(computes_on, (void *)i);
 	for (i = 0; i < KINDS; i++)
 		for (form = FOREVER; form <= SHORT; form <<= 1) {
 			if (!(kinds[i].forms & form) || missing(&kinds[i]))
@@ -896,7 +887,7 @@ int main(int argc, char **argv)
 		if (p->releaser)
 			join(p->releaser);
 	}
-	stop = 1;
+	stop_computing = 1;
 	for (i = 0; i < HOGS; i++)
 		CHECK(join(hog[i]) != NULL);
 	CHECK(close(helper[1]) == 0);

@@ -29,17 +29,6 @@ static void *counts(void *arg)
 	return arg;
 }
 
-static void work(void)
-{
-	pthread_t t[THREADS];
-	int i;
-
-	for (i = 0; i < THREADS; i++)
-		t[i] = start(counts, NULL);
-	for (i = 0; i < THREADS; i++)
-		join(t[i]);
-}
-
 int main(void)
 {
 	struct timespec soon;
@@ -94,11 +83,11 @@ int main(void)
 				gate = sem_open(name, 0);
 				CHECK(gate != SEM_FAILED);
 			}
-			work();
+			run_threads(THREADS, counts);
 			_exit(0);
 		}
 	}
-	work();
+	run_threads(THREADS, counts);
 	for (i = 0; i < PROCS; i++)
 		reap(pid[i], 0);
 	CHECK_EQ(*counter, (PROCS + 1) * THREADS * EACH);

@@ -547,24 +547,14 @@ static void all_held(void)
 {
 	enum { HELD = 4 };
 	pthread_t t[HELD];
-	int i, all;
+	int i;
 
 	section("all registers, at any moment");
 	block(SIGUSR1);
 	for (i = 0; i < HELD; i++)
 		t[i] = start(holds, (void *)(long)i);
 	NAP_UNTIL(LOAD(ready) == HELD);
-	do {
-		for (i = 0, all = 1; i < HELD; i++) {
-			if (LOAD(gone[i]))
-				continue;
-			OK(pthread_kill(t[i], SIGUSR1));
-			all = 0;
-		}
-		usleep(50);
-	} while (!all);
-	for (i = 0; i < HELD; i++)
-		join(t[i]);
+	send_until_gone(t, gone, HELD, SIGUSR1);
 	unblock(SIGUSR1);
 }
 

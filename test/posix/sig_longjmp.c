@@ -248,7 +248,6 @@ static void *out_of_waits(void *arg)
 static void waits_are_left(void)
 {
 	pthread_t t[KINDS];
-	int i, all;
 	long k;
 
 	section("out of waits");
@@ -257,17 +256,7 @@ static void waits_are_left(void)
 	for (k = 0; k < KINDS; k++)
 		t[k] = start(out_of_waits, (void *)k);
 	NAP_UNTIL(LOAD(there) == KINDS);
-	do {
-		for (i = 0, all = 1; i < KINDS; i++) {
-			if (LOAD(gone[i]))
-				continue;
-			OK(pthread_kill(t[i], SIGUSR2));
-			all = 0;
-		}
-		usleep(20);
-	} while (!all);
-	for (i = 0; i < KINDS; i++)
-		join(t[i]);
+	send_until_gone(t, gone, KINDS, SIGUSR2);
 	set_mask(SET());
 	CHECK(close(pipefd[0]) == 0 && close(pipefd[1]) == 0);
 }
@@ -420,24 +409,13 @@ static void preemption(void)
 {
 	enum { PREEMPTED = 4 };
 	pthread_t t[PREEMPTED];
-	int i, all;
 	long k;
 
 	section("interrupted coroutines");
 	block(SIGUSR2);
 	for (k = 0; k < PREEMPTED; k++)
 		t[k] = start(preempted, (void *)k);
-	do {
-		for (i = 0, all = 1; i < PREEMPTED; i++) {
-			if (LOAD(preempted_gone[i]))
-				continue;
-			OK(pthread_kill(t[i], SIGUSR2));
-			all = 0;
-		}
-		usleep(20);
-	} while (!all);
-	for (i = 0; i < PREEMPTED; i++)
-		join(t[i]);
+	send_until_gone(t, preempted_gone, PREEMPTED, SIGUSR2);
 	unblock(SIGUSR2);
 }
 

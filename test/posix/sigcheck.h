@@ -117,6 +117,25 @@ static UNUSED int pending(int sig)
 	return sigismember(&set, sig);
 }
 
+/* sig to all of them, again and again, until each has gone. */
+static UNUSED void send_until_gone(const pthread_t *t, int *gone, int n,
+				   int sig)
+{
+	int i, all;
+
+	do {
+		for (i = 0, all = 1; i < n; i++) {
+			if (LOAD(gone[i]))
+				continue;
+			OK(pthread_kill(t[i], sig));
+			all = 0;
+		}
+		usleep(50);
+	} while (!all);
+	for (i = 0; i < n; i++)
+		join(t[i]);
+}
+
 static UNUSED int own_tid(void)
 {
 	return (int)syscall(SYS_gettid);

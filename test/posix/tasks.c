@@ -5,7 +5,6 @@
  * tasks [count]
  */
 #include "check.h"
-#include <dirent.h>
 
 enum { N = 100 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -20,19 +19,6 @@ static void *waits(void *arg)
 		OK(pthread_cond_wait(&cond, &lock));
 	OK(pthread_mutex_unlock(&lock));
 	return arg;
-}
-
-static int kernel_threads(void)
-{
-	DIR *d = opendir("/proc/self/task");
-	struct dirent *e;
-	int n = 0;
-
-	CHECK(d != NULL);
-	while ((e = readdir(d)))
-		n += e->d_name[0] != '.';
-	CHECK(closedir(d) == 0);
-	return n;
 }
 
 int main(int argc, char **argv)

@@ -8,7 +8,7 @@
  *
  * ticker [report] [ms [hogs]]
  */
-#include "check.h"
+#include "sequence.h"
 
 enum { MS = 5000, HOGS = 4, STEPS = 1000000 };
 
@@ -57,7 +57,7 @@ static void *computes(void *arg)
 
 	ADD(begun, 1);
 	for (i = 0; i < STEPS || !stop; i++)
-		x = x * 6364136223846793005u + 1442695040888963407u;
+		x = following(x);
 	return (void *)(uintptr_t)(x | 1);
 }
 

@@ -7,7 +7,7 @@
  *
  * user_stacks [steps of 2 ms]
  */
-#include "check.h"
+#include "sequence.h"
 #include <sys/mman.h>
 
 enum {
@@ -20,8 +20,6 @@ enum {
 	FRAME = 128 + 128 /* saved registers, and the red zone */
 };
 #define PATTERN 0x5ca1ab1e0ddba11ul
-#define FACTOR	6364136223846793005ul
-#define ADDEND	1442695040888963407ul
 
 static long steps = STEPS;
 
@@ -44,7 +42,7 @@ static __attribute__((noinline)) void computes(struct job *j)
 		*p = PATTERN;
 	for (k = 0; k < steps; k++) {
 		for (i = 0; i < LENGTH; i++) {
-			x = x * FACTOR + ADDEND;
+			x = following(x);
 			/* One by one: compilers know the closed form too. */
 			__asm__("" : "+r"(x));
 		}
@@ -78,20 +76,6 @@ static void *works(void *arg)
 	CHECK(here > j->low && here < j->low + SIZE);
 	descends(j);
 	return arg;
-}
-
-/* So many steps of the sequence at once: a step composed with itself. */
-static uint64_t after(uint64_t x, uint64_t n)
-{
-	uint64_t factor = FACTOR, addend = ADDEND;
-
-	for (; n; n >>= 1) {
-		if (n & 1)
-			x = x * factor + addend;
-		addend += factor * addend;
-		factor *= factor;
-	}
-	return x;
 }
 
 int main(int argc, char **argv)
