@@ -41,7 +41,7 @@ PRELOAD_SRC := $(wildcard test/preload/*.c)
 
 # The tests in which no context switch happens: ThreadSanitizer follows host
 # threads only, and would see a G that moved as a race.
-TSAN_UNIT := test/unit/runq.c test/unit/sema.c test/unit/timer.c
+TSAN_UNIT := $(patsubst %,test/unit/%.c,netpoll runq sema timer)
 
 ASM_OBJ  := $(ASM_SRC:%.S=$(B)/%.o)
 CORE_OBJ := $(CORE_SRC:%.c=$(B)/%.o)

@@ -160,7 +160,7 @@ static int armlocked(int fd, struct polldesc *pd, uint32_t *gen,
 	}
 	if (r == 0) {
 		WRITE_ONCE(pd->armed, all);
-		pd->sure = nanotime();
+		WRITE_ONCE(pd->sure, nanotime());
 	}
 	return (int)r;
 }
@@ -260,7 +260,7 @@ int netpollwait(int fd, int dir, struct pollstate *ps, int64_t deadline)
 	ps->woken = ps->trusting = false;
 	ps->now = 0;
 	/* others wait already: for the same file? */
-	if (now - pd->sure > RECHECK || READ_ONCE(pd->nwait) ||
+	if (now - READ_ONCE(pd->sure) > RECHECK || READ_ONCE(pd->nwait) ||
 	    (READ_ONCE(pd->armed) & events) != events) {
 		r = arm(fd, pd, &ps->gen, events, ps->sure);
 		if (r < 0)

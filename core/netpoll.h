@@ -20,7 +20,7 @@ struct polldesc {
 	struct mutex lock;
 	uint32_t hints; /* netpollhint */
 	struct pollnode *nodes;
-	int64_t sure;	/* when it was last made sure of */
+	int64_t sure;	/* when it was last made sure of; by lock, read anywhere */
 	uint32_t nwait; /* Gs in netpollwait */
 	/* hints, see "Peers" */
 	uint32_t peer; /* 1 + the number of what gets ready when this is written to */

@@ -60,7 +60,7 @@ static void makepoller(bool complain)
 		long r = RAW(__NR_epoll_ctl, ep, EPOLL_CTL_ADD, br, &ev);
 
 		if (r == 0) {
-			breakfd = br;
+			WRITE_ONCE(breakfd, br);
 			store_release(&epfd, ep); /* pairs with netpollinited */
 			store_release(&made, made + 1); /* last: see arm */
 			return;
