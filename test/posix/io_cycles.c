@@ -15,7 +15,6 @@ enum {
 	SMALL = 4096,
 	TENTHS = 10,
 	MAY_GROW = 512 << 10, /* of the memory, from the second tenth on */
-	OWN = 512    /* where a library's own descriptors may be */
 };
 
 static long connections = 100000, begun, ended, bytes[2];

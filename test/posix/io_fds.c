@@ -33,7 +33,7 @@ enum {
 	CALLS
 };
 
-static int end[2], fresh[2], call, left;
+static int end[2], fresh[2], call, left, tid;
 static char got[8];
 static long result;
 
@@ -47,6 +47,7 @@ static void *waits(void *arg)
 
 	FD_ZERO(&in);
 	FD_SET(fd, &in);
+	STORE(tid, native_tid());
 	ENTERING();
 	switch (call) {
 	case IN_READ:
@@ -78,6 +79,19 @@ static void *waits(void *arg)
 	}
 	STORE(left, 1);
 	return arg;
+}
+
+/* One that has not begun to read by now would read the new file. */
+static pthread_t begin_waits(void)
+{
+	pthread_t t;
+
+	NOT_ENTERED();
+	t = start(waits, NULL);
+	ONCE_BLOCKED();
+	if (call <= IN_RECV)
+		once_waiting(end[0], &tid);
+	return t;
 }
 
 /* The number means another file when this is done. */
@@ -138,9 +152,7 @@ static void close_while_waiting(int closing, int alive)
 	CHECK_EQ(write(fresh[1], "MM", 2), 2);
 	memset(got, 0, sizeof(got));
 	left = 0;
-	NOT_ENTERED();
-	t = start(waits, NULL);
-	ONCE_BLOCKED();
+	t = begin_waits();
 	CHECK(!LOAD(left));
 	if (call == IN_ACCEPT && !alive) {
 		/* Whoever wants to connect must know its name. */
@@ -215,9 +227,7 @@ static void old_and_new(int from, int to)
 			unix_pair(SOCK_STREAM, end, 0);
 			CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fresh) == 0);
 			memset(got, 0, sizeof(got));
-			NOT_ENTERED();
-			t = start(waits, NULL);
-			ONCE_BLOCKED();
+			t = begin_waits();
 			change(closing, end[0], fresh[0]);
 			NOT_ENTERED();
 			later = start(waits_later, NULL);

@@ -17,7 +17,6 @@ enum {
 	KINDS = 7,
 	WAITERS = 4 * KINDS,
 	FEW = 200, /* descriptors; enough for these, and no number is above */
-	OWN = 512,
 	SIZE = 4096
 };
 
@@ -148,24 +147,6 @@ static void finish(pthread_t *t)
 	}
 }
 
-/* How many numbers are registered in sets that the program has not made. */
-static int registered(void)
-{
-	char path[64], line[256];
-	FILE *f;
-	int fd, n = 0;
-
-	for (fd = OWN; fd < OWN + 100; fd++) {
-		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-		f = fopen(path, "r");
-		while (f && fgets(line, sizeof(line), f))
-			n += strncmp(line, "tfd:", 4) == 0;
-		if (f)
-			fclose(f);
-	}
-	return n;
-}
-
 /* Tell that; there will be `least`, who wait may have to get there. */
 static void count(const char *when, int least)
 {
@@ -173,7 +154,7 @@ static void count(const char *when, int least)
 
 	if (!counting)
 		return;
-	while ((n = registered()) < least)
+	while ((n = registered(-1)) < least)
 		usleep(1000);
 	printf("%s: %d\n", when, n);
 }

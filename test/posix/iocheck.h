@@ -57,6 +57,69 @@ static UNUSED int entered_;
 		settle();                                                      \
 	} while (0)
 
+/* ---- Who waits already --------------------------------------------------- */
+
+/* A library that parks threads has a poller in the process, up there. */
+enum { OWN = 512 };
+
+/*
+ * How many numbers are registered in sets that the program has not made; or
+ * how often fd is.
+ */
+static UNUSED int registered(int fd)
+{
+	char path[64], line[256];
+	int own, tfd, n = 0;
+	FILE *f;
+
+	for (own = OWN; own < OWN + 100; own++) {
+		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", own);
+		f = fopen(path, "r");
+		while (f && fgets(line, sizeof(line), f))
+			n += sscanf(line, "tfd: %d", &tfd) == 1 &&
+			     (fd < 0 || tfd == fd);
+		if (f)
+			fclose(f);
+	}
+	return n;
+}
+
+/* The caller's number, if it is a kernel thread by that number; else 0. */
+static UNUSED int native_tid(void)
+{
+	int tid = gettid();
+
+	return raw(SYS_gettid, 0, 0, 0, 0) == tid ? tid : 0;
+}
+
+static UNUSED int asleep(int tid)
+{
+	char path[64], text[512], *p;
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	f = fopen(path, "r");
+	if (f) {
+		n = fread(text, 1, sizeof(text) - 1, f);
+		fclose(f);
+	}
+	text[n] = 0;
+	/* The name, in brackets, may hold anything. */
+	p = strrchr(text, ')');
+	return p && p[2] == 'S';
+}
+
+/*
+ * A thread reads from fd, for which nobody has waited before, and calls nothing
+ * else: it is asleep in that, or parked.  tid is its native_tid().
+ */
+static UNUSED void once_waiting(int fd, const int *tid)
+{
+	while (!registered(fd) && !(LOAD(*tid) && asleep(LOAD(*tid))))
+		usleep(200);
+}
+
 /* ---- A stream in which each byte tells its place ------------------------- */
 
 static UNUSED void compose(char *buf, long at, long n)
