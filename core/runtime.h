@@ -152,6 +152,7 @@ struct g {
 	struct signode *sigq;	/* oldest first */
 	struct g *sigwaitnext;
 	uint32_t nhandled;	/* handlers run; owner */
+	bool exactmask;		/* the kernel has its mask, ours in it: gsigvfork */
 	bool maskcall;		/* the kernel may have another mask: gsigmaskcall */
 	struct sigalt alt;	/* virtual alternate stack; owner */
 	struct sidestack *side; /* its frame is, or was, there; owner */

@@ -300,7 +300,7 @@ static void sigleave(void *arg)
 	uc->uc_stack.ss_flags = SS_INVALID;
 	sigopen(mp, gp, uc->uc_sigmask & ~UNBLOCKABLE);
 	sigmaskrecord(mp, gp, uc->uc_sigmask & ~UNBLOCKABLE);
-	uc->uc_sigmask = sigkernel(gp->sigmask);
+	uc->uc_sigmask = gp->exactmask ? gp->sigmask : sigkernel(gp->sigmask);
 	fullfence(); /* pairs with gsigsend */
 	sigraise(mp, gp);
 }
@@ -325,7 +325,7 @@ cold void sigreleaseas(uint64_t kernels)
 		mask = was;
 	} else {
 		mp->sigmask = gp->sigmask;
-		mask = sigkernel(kernels);
+		mask = gp->exactmask ? kernels : sigkernel(kernels);
 	}
 	RAW(__NR_rt_sigprocmask, SETMASK, &mask, NULL, 8);
 	sigsetflag(gp);

@@ -577,6 +577,7 @@ uint32_t gsigexec(void)
 	RAW(__NR_rt_sigprocmask, SETMASK, &all, NULL, 8);
 	nopokes(mp, gp);
 	sigkept(mp, gp);
+	gp->exactmask = true;
 	RAW(__NR_rt_sigprocmask, SETMASK, &gp->sigmask, NULL, 8);
 	lock(&siglock);
 	while ((n = *link)) {
@@ -619,6 +620,7 @@ void gsigstay(uint32_t given)
 		unlock(&siglock);
 	}
 	WRITE_ONCE(mp->execing, false);
+	gp->exactmask = false;
 	RAW(__NR_rt_sigprocmask, SETMASK, &kernels, NULL, 8);
 	sighandon(false);
 	releasem(mp);
@@ -627,11 +629,11 @@ void gsigstay(uint32_t given)
 void gsigvfork(bool begins)
 {
 	struct m *mp = acquirem();
-	uint64_t mask = curg()->sigmask;
+	struct g *gp = curg();
+	uint64_t mask = begins ? gp->sigmask : sigkernel(gp->sigmask);
 
-	if (!begins)
-		mask = sigkernel(mask);
-	if (curg()->sigmask & BIT(SIGPREEMPT))
+	gp->exactmask = begins; /* also when a handler returns meanwhile */
+	if (gp->sigmask & BIT(SIGPREEMPT))
 		RAW(__NR_rt_sigprocmask, SETMASK, &mask, NULL, 8);
 	releasem(mp);
 }

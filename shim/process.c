@@ -143,8 +143,8 @@ __attribute__((used)) static void vforkbegin(void)
 {
 	if (!ong())
 		return;
-	gsigvfork(true);
 	entersyscallblock();
+	gsigvfork(true); /* without a P: nothing moves it to another M meanwhile */
 	self.vforked = true;
 }
 
@@ -153,8 +153,8 @@ __attribute__((used)) static pid_t vforkend(long r)
 {
 	if (self.vforked) {
 		self.vforked = false;
-		exitsyscall();
 		gsigvfork(false);
+		exitsyscall();
 	}
 	return ret_errno((int)r);
 }
