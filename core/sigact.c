@@ -131,8 +131,9 @@ void gsigignore(uint64_t set, bool on)
 	releasem(mp);
 }
 
-/* The kernel hands on to another program that a signal is ignored. What the kernel drops with it, or while it ignores the signal, sysmon
- * asks for again. */
+/* Another program inherits which signals are ignored: where the program ignores the one
+ * that preempts, the kernel does, too, while one is started. What it drops meanwhile,
+ * sysmon asks for again. */
 void sighandon(bool on)
 {
 	const struct sigact *a = &actions[SIGPREEMPT];
