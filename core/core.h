@@ -170,6 +170,9 @@ struct g *gbynumber(uint32_t id);
 struct g *gmain(void);
 /* Call corehooks.attention on that G soon. */
 void gattention(struct g *gp);
+/* A full barrier on every CPU that runs a thread of ours, so that the other side of a
+ * hot path needs none. False: the kernel has none (before 4.14, or forbidden). */
+bool barrierall(void);
 /* A kernel thread that has what the process has: its affinity is the process's. */
 int gsysmontid(void);
 /* The kernel thread that runs gp, 0 if none. A hint: it may move at once. */
@@ -364,6 +367,7 @@ void netpollwrote(int fd, const struct pollstate *ps);
 void netpollpass(int dir, const struct pollstate *ps);
 /* What the layer above has learned of the file; forgotten when it is closed. */
 uint32_t netpollhints(const struct pollstate *ps);
+uint32_t netpollhintsof(int fd); /* without netpollbegin */
 void netpollhint(const struct pollstate *ps, uint32_t hint);
 void netpollunhint(int fd);
 

@@ -21,9 +21,19 @@ void netpollunknown(struct polldesc *pd)
 
 /* ---- hints --------------------------------------------------------------------------- */
 
+static uint32_t hintsof(const struct polldesc *pd)
+{
+	return pd ? READ_ONCE(pd->hints) & ~ENDS : 0;
+}
+
 uint32_t netpollhints(const struct pollstate *ps)
 {
-	return ps->pd ? READ_ONCE(ps->pd->hints) & ~ENDS : 0;
+	return hintsof(ps->pd);
+}
+
+uint32_t netpollhintsof(int fd)
+{
+	return hintsof(polldesc(fd, false));
 }
 
 bool netpollsame(const struct pollstate *ps)

@@ -612,7 +612,6 @@ static inline void sysmonlook(void)
 }
 
 bool istimer(const uint64_t *info);
-bool barrierall(void);
 
 /* ---- signals: masks (sigmask.c), the rest (see core/signal.h), preemption -------------- */
 #define MASK_ALL (~0ul)		/* all but those that must not be blocked */

@@ -191,8 +191,6 @@ static bool mfutex(struct m *mp)
 	return ((arg[1] & 0x7f) == 0 || (arg[1] & 0x7f) == 9) && arg[3] == 0;
 }
 
-/* A full barrier on every CPU that runs a thread of ours. False: the kernel has
- * none (before 4.14, or forbidden). */
 bool barrierall(void)
 {
 	return RAW(__NR_membarrier, MEMBARRIER_PRIVATE_EXPEDITED) == 0;

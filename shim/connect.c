@@ -253,7 +253,7 @@ static int crowded(int fd, const struct sockaddr *addr, socklen_t len)
 	struct io io;
 	int domain, r;
 
-	iobeginsocket(&io, fd, NETPOLL_WRITE);
+	iobegin(&io, fd, NETPOLL_WRITE);
 	if (io.plain || REAL(prctl)(PR_GET_SECCOMP))
 		return plain(fd, addr, len);
 	domain = option(fd, SO_DOMAIN);

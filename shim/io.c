@@ -21,22 +21,27 @@ static bool nonblocking(int fd)
 
 /* The first call on a file: which kind is it? A bad number gets its error from the
  * plain call. */
-static uint32_t look(int fd, const struct pollstate *ps, bool issocket)
+static uint32_t look(int fd, const struct pollstate *ps)
 {
 	struct stat st;
 	uint32_t hint = FILE_STREAM;
+	int type;
+	socklen_t len = sizeof(type);
 
-	if (nonblocking(fd) ||
-	    (!issocket && (fstat(fd, &st) || S_ISREG(st.st_mode) ||
-			   S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode))))
+	if (nonblocking(fd))
 		hint = FILE_PLAIN;
-	else if (!issocket && S_ISCHR(st.st_mode))
+	else if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0)
+		hint |= type == SOCK_STREAM ? FILE_STREAMSOCKET : 0;
+	else if (fstat(fd, &st) || S_ISREG(st.st_mode) ||
+		 S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode))
+		hint = FILE_PLAIN;
+	else if (S_ISCHR(st.st_mode))
 		hint |= FILE_POLLR | FILE_POLLW; /* /dev/zero would be short */
 	netpollhint(ps, hint);
 	return hint;
 }
 
-static void begin(struct io *io, int fd, int dir, bool issocket)
+void iobegin(struct io *io, int fd, int dir)
 {
 	io->fd = fd;
 	io->dir = dir;
@@ -46,18 +51,8 @@ static void begin(struct io *io, int fd, int dir, bool issocket)
 	netpollbegin(fd, dir, &io->ps);
 	io->hints = netpollhints(&io->ps);
 	if (unlikely(!io->hints))
-		io->hints = look(fd, &io->ps, issocket);
+		io->hints = look(fd, &io->ps);
 	io->plain = (io->hints & FILE_PLAIN) || gforeign();
-}
-
-void iobegin(struct io *io, int fd, int dir)
-{
-	begin(io, fd, dir, false);
-}
-
-void iobeginsocket(struct io *io, int fd, int dir)
-{
-	begin(io, fd, dir, true);
 }
 
 int64_t iodeadline(const struct io *io)

@@ -22,6 +22,7 @@
 #define FILE_UNTIMEDW 128u
 #define FILE_FLOWS 256u	   /* a stream: a short read leaves nothing */
 #define FILE_BOUNDS 512u   /* not so */
+#define FILE_STREAMSOCKET 1024u
 
 struct io {
 	int fd, dir;
@@ -29,6 +30,7 @@ struct io {
 	bool waited;	/* netpollwait has returned 0 */
 	bool timed;	/* deadline is set */
 	bool partly;	/* something has been transferred */
+	bool vector;	/* readv or writev; set by read, write and kin alone */
 	int saved;	/* errno before */
 	uint32_t hints;
 	int64_t deadline;
@@ -37,8 +39,6 @@ struct io {
 
 /* Begin a call on fd; NETPOLL_READ or NETPOLL_WRITE. A cancellation point. */
 void iobegin(struct io *io, int fd, int dir);
-/* The same for a call that only sockets know. */
-void iobeginsocket(struct io *io, int fd, int dir);
 /* SO_RCVTIMEO or SO_SNDTIMEO, for a wait that begins now. */
 int64_t iodeadline(const struct io *io);
 /* The try said EAGAIN. True: try again, or make the plain call if io->plain is set
@@ -48,6 +48,12 @@ bool iowait(struct io *io);
 ssize_t ioend(struct io *io, ssize_t r);
 /* A read would find nothing. */
 bool iodrained(struct io *io);
+/* The plain call is known to be right for fd, and that needs nothing of all this: no
+ * iobegin, no ioend. */
+static inline bool ioplain(int fd)
+{
+	return netpollhintsof(fd) & FILE_PLAIN;
+}
 /* poll(2) says that a call of io's direction would not block; else errno is EAGAIN. */
 bool ioready(const struct io *io);
 

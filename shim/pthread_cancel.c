@@ -80,8 +80,10 @@ idlepath long cancelcall(long n, long a, long b, long c, long d, long e, long f)
 {
 	long r;
 
-	/* seq_cst: pairs with pthread_cancel */
-	__atomic_store_n(&self.waits, true, __ATOMIC_SEQ_CST);
+	/* before the look; pairs with pthread_cancel's barrier on all CPUs: this is on
+	 * the way of every call that may block, that on none of a hot one */
+	__atomic_store_n(&self.waits, true, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (self.interrupt && !cancelpending())
 		self.interrupt = 0; /* it may not be cancelled now */
 	r = gsyscall(&self.interrupt, n, a, b, c, d, e, f);
@@ -131,10 +133,10 @@ EXPORT int pthread_cancel(pthread_t pt)
 	if (was & (DISABLED | EXITING | TERMINATED))
 		return 0;
 	gcancelwait(t->gp);
-	/* seq_cst: pairs with cancelcall, which says that it waits, then looks */
-	__atomic_store_n(&t->interrupt, 1, __ATOMIC_SEQ_CST);
-	if ((was & ASYNCHRONOUS) ||
-	    __atomic_load_n(&t->waits, __ATOMIC_SEQ_CST))
+	__atomic_store_n(&t->interrupt, 1, __ATOMIC_RELAXED);
+	/* cancelcall says that it waits, then looks: it has seen that, or we see it */
+	if ((was & ASYNCHRONOUS) || !barrierall() ||
+	    __atomic_load_n(&t->waits, __ATOMIC_RELAXED))
 		gattention(t->gp);
 	if (unlikely(self.interrupt))
 		cancelasync(); /* somebody has asked us meanwhile */

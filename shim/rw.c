@@ -1,9 +1,9 @@
 /* rw.c - read, write and kin, on any file.
  *
- * They are tried with RWF_NOWAIT, which leaves the file's flags alone. Files that do not
- * know it (terminals, writes to an eventfd) are polled first. A call that finds less than
- * poll has promised, since another took it, blocks the kernel thread; sysmon takes the
- * P then.
+ * They are tried with RWF_NOWAIT, which leaves the file's flags alone; a stream's socket
+ * with MSG_DONTWAIT, which is the same and a quarter faster. Files that know neither
+ * (terminals, writes to an eventfd) are polled first. A call that finds less than poll
+ * has promised, since another took it, blocks the kernel thread; sysmon takes the P then.
  */
 #include "shim/io.h"
 #include <fcntl.h>
@@ -18,13 +18,32 @@ static bool nothing(const struct iovec *iov, int n)
 	return n <= 0;
 }
 
-/* readv or writev without blocking. */
+/* The call that the program has made: some drivers tell read from readv. */
+static ssize_t plain(const struct io *io, const struct iovec *iov, int n)
+{
+	bool reads = io->dir == NETPOLL_READ;
+
+	if (io->vector)
+		return POINTCALL(reads ? SYS_readv : SYS_writev, io->fd, iov,
+				 n);
+	return POINTCALL(reads ? SYS_read : SYS_write, io->fd, iov->iov_base,
+			 iov->iov_len);
+}
+
+/* That without blocking. */
 static ssize_t try(struct io *io, const struct iovec *iov, int n)
 {
 	bool reads = io->dir == NETPOLL_READ;
 	uint32_t hint = reads ? FILE_POLLR : FILE_POLLW;
 	ssize_t r;
 
+	/* a read of nothing is none, a receive would wait */
+	if ((io->hints & FILE_STREAMSOCKET) && n == 1 && iov->iov_len) {
+		r = TRY(reads ? __NR_recvfrom : __NR_sendto, io->fd,
+			iov->iov_base, iov->iov_len, MSG_DONTWAIT, 0, 0);
+		if (r >= 0 || errno != ENOTSOCK) /* the number is another's */
+			return r;
+	}
 	if (!(io->hints & hint)) {
 		r = TRY(reads ? __NR_preadv2 : __NR_pwritev2, io->fd, iov, n,
 			-1, 0, RWF_NOWAIT);
@@ -35,27 +54,27 @@ static ssize_t try(struct io *io, const struct iovec *iov, int n)
 	}
 	if (!ioready(io) && !nothing(iov, n))
 		return -1;
-	return POINTCALL(reads ? SYS_readv : SYS_writev, io->fd, iov, n);
+	return plain(io, iov, n);
 }
 
-static ssize_t reads(int fd, const struct iovec *iov, int n)
+static ssize_t reads(int fd, const struct iovec *iov, int n, bool vector)
 {
 	struct io io;
 	ssize_t r;
 
 	iobegin(&io, fd, NETPOLL_READ);
+	io.vector = vector;
 	if (n == 1)
 		r = READING(&io, iov->iov_len, try(&io, iov, 1),
-			    POINTCALL(SYS_readv, fd, iov, 1));
+			    plain(&io, iov, 1));
 	else
-		r = PARKING(&io, try(&io, iov, n),
-			    POINTCALL(SYS_readv, fd, iov, n));
+		r = PARKING(&io, try(&io, iov, n), plain(&io, iov, n));
 	return ioend(&io, r);
 }
 
 /* All of it, as a blocking write does: what is left after a partial one is written on
  * from there. */
-static ssize_t writes(int fd, const struct iovec *iov, int n)
+static ssize_t writes(int fd, const struct iovec *iov, int n, bool vector)
 {
 	struct io io;
 	ssize_t r, done = 0;
@@ -64,6 +83,7 @@ static ssize_t writes(int fd, const struct iovec *iov, int n)
 	int i = 0;
 
 	iobegin(&io, fd, NETPOLL_WRITE);
+	io.vector = vector;
 	once = io.plain;
 	for (;;) {
 		struct iovec rest;
@@ -76,8 +96,7 @@ static ssize_t writes(int fd, const struct iovec *iov, int n)
 			v = &rest;
 			k = 1;
 		}
-		r = PARKING(&io, try(&io, v, k),
-			    POINTCALL(SYS_writev, fd, v, k));
+		r = PARKING(&io, try(&io, v, k), plain(&io, v, k));
 		if (r <= 0)
 			break;
 		done += r;
@@ -97,7 +116,9 @@ EXPORT ssize_t read(int fd, void *buf, size_t n)
 
 	if (!ong())
 		return REAL(read)(fd, buf, n);
-	return reads(fd, &iov, 1);
+	if (ioplain(fd))
+		return POINTCALL(SYS_read, fd, buf, n);
+	return reads(fd, &iov, 1, false);
 }
 ALIAS_OF(__read, read);
 
@@ -114,7 +135,9 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
 	NATIVELY(readv, fd, iov, n);
 	if (!ong())
 		return REAL(readv)(fd, iov, n);
-	return reads(fd, iov, n);
+	if (ioplain(fd))
+		return POINTCALL(SYS_readv, fd, iov, n);
+	return reads(fd, iov, n, true);
 }
 
 EXPORT ssize_t write(int fd, const void *buf, size_t n)
@@ -124,7 +147,9 @@ EXPORT ssize_t write(int fd, const void *buf, size_t n)
 
 	if (!ong())
 		return REAL(write)(fd, buf, n);
-	return writes(fd, &iov, 1);
+	if (ioplain(fd))
+		return POINTCALL(SYS_write, fd, buf, n);
+	return writes(fd, &iov, 1, false);
 }
 ALIAS_OF(__write, write);
 
@@ -133,7 +158,9 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 	NATIVELY(writev, fd, iov, n);
 	if (!ong())
 		return REAL(writev)(fd, iov, n);
-	return writes(fd, iov, n);
+	if (ioplain(fd))
+		return POINTCALL(SYS_writev, fd, iov, n);
+	return writes(fd, iov, n, true);
 }
 
 /* ---- at an offset: files that can seek are not polled -------------------------------- */
@@ -187,7 +214,7 @@ ALIAS_OF(__pread64_chk, __pread_chk);
 		if (!ong())                                                    \
 			return REAL(name)(fd, iov, n, off, flags);             \
 		if (off == -1 && flags == 0)                                   \
-			return vector(fd, iov, n);                             \
+			return vector(fd, iov, n, true);                       \
 		cancelpoint();                                                 \
 		return POINTCALL(nr, fd, iov, n, off, 0, flags);               \
 	}

@@ -18,6 +18,12 @@ static bool stream(int fd)
 	       type == SOCK_STREAM;
 }
 
+/* The plain call is right, and known to be. */
+static bool plainly(int fd, int flags)
+{
+	return (flags & MSG_DONTWAIT) || ioplain(fd);
+}
+
 /* Where a transfer of an iovec goes on after `done` bytes of it. */
 struct rest {
 	struct iovec *iov;
@@ -57,10 +63,9 @@ static ssize_t receives(int fd, struct msghdr *msg, int flags)
 	struct io io;
 	ssize_t r, done = 0;
 
-	iobeginsocket(&io, fd, NETPOLL_READ);
+	iobegin(&io, fd, NETPOLL_READ);
 	/* a peek does not move on: it would find the same bytes again */
-	if ((flags & MSG_DONTWAIT) ||
-	    ((flags & MSG_PEEK) && (flags & MSG_WAITALL)))
+	if ((flags & MSG_PEEK) && (flags & MSG_WAITALL))
 		io.plain = true;
 	for (;;) {
 		r = PARKING(&io,
@@ -95,7 +100,9 @@ EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 		return REAL(recv)(fd, buf, n, flags);
 	if (flags & ~MSG_NOSIGNAL)
 		return recvfrom(fd, buf, n, flags, NULL, NULL);
-	iobeginsocket(&io, fd, NETPOLL_READ);
+	if (plainly(fd, flags))
+		return POINTCALL(SYS_recvfrom, fd, buf, n, flags);
+	iobegin(&io, fd, NETPOLL_READ);
 	return ioend(&io,
 		     READING(&io, n,
 			     TRY(__NR_recvfrom, fd, buf, n,
@@ -116,6 +123,8 @@ EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t n, int flags,
 
 	if (!ong())
 		return REAL(recvfrom)(fd, buf, n, flags, from, len);
+	if (plainly(fd, flags))
+		return POINTCALL(SYS_recvfrom, fd, buf, n, flags, from, len);
 	if (!from && !(flags & ~MSG_NOSIGNAL))
 		return recv(fd, buf, n, flags);
 	r = receives(fd, &m, flags);
@@ -129,6 +138,8 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 	NATIVELY(recvmsg, fd, msg, flags);
 	if (!ong())
 		return REAL(recvmsg)(fd, msg, flags);
+	if (plainly(fd, flags))
+		return POINTCALL(SYS_recvmsg, fd, msg, flags);
 	return receives(fd, msg, flags);
 }
 
@@ -162,9 +173,9 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags,
 
 	if (!ong())
 		return REAL(recvmmsg)(fd, v, n, flags, timeout);
-	iobeginsocket(&io, fd, NETPOLL_READ);
-	if (flags & MSG_DONTWAIT)
-		io.plain = true;
+	if (plainly(fd, flags))
+		return (int)POINTCALL(SYS_recvmmsg, fd, v, n, flags, timeout);
+	iobegin(&io, fd, NETPOLL_READ);
 	if (io.plain)
 		return (int)ioend(&io, POINTCALL(SYS_recvmmsg, fd, v, n,
 						 flags, timeout));
@@ -204,9 +215,7 @@ static ssize_t sends(int fd, const struct msghdr *msg, int flags)
 	ssize_t r, done = 0;
 	bool once;
 
-	iobeginsocket(&io, fd, NETPOLL_WRITE);
-	if (flags & MSG_DONTWAIT)
-		io.plain = true;
+	iobegin(&io, fd, NETPOLL_WRITE);
 	once = io.plain;
 	for (;;) {
 		r = PARKING(&io,
@@ -244,9 +253,9 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags,
 
 	if (!ong())
 		return REAL(sendto)(fd, buf, n, flags, to, len);
-	iobeginsocket(&io, fd, NETPOLL_WRITE);
-	if (flags & MSG_DONTWAIT)
-		io.plain = true;
+	if (plainly(fd, flags))
+		return POINTCALL(SYS_sendto, fd, buf, n, flags, to, len);
+	iobegin(&io, fd, NETPOLL_WRITE);
 	once = io.plain;
 	do {
 		const char *p = (const char *)buf + done;
@@ -269,6 +278,8 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 	NATIVELY(sendmsg, fd, msg, flags);
 	if (!ong())
 		return REAL(sendmsg)(fd, msg, flags);
+	if (plainly(fd, flags))
+		return POINTCALL(SYS_sendmsg, fd, msg, flags);
 	return sends(fd, msg, flags);
 }
 
@@ -279,6 +290,8 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 
 	if (!ong())
 		return REAL(sendmmsg)(fd, v, n, flags);
+	if (plainly(fd, flags))
+		return (int)POINTCALL(SYS_sendmmsg, fd, v, n, flags);
 	for (i = 0; i < n; i++) {
 		ssize_t r = sends(fd, &v[i].msg_hdr, flags);
 
@@ -311,7 +324,7 @@ EXPORT int accept4(int fd, struct sockaddr *restrict addr,
 
 	if (!ong())
 		return REAL(accept4)(fd, addr, len, flags);
-	iobeginsocket(&io, fd, NETPOLL_READ);
+	iobegin(&io, fd, NETPOLL_READ);
 	if (!io.plain && !(io.hints & FILE_LISTENS) && !listens(&io))
 		io.plain = true; /* an error, at once */
 #define ACCEPT POINTCALL(SYS_accept4, fd, addr, len, flags)

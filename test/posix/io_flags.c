@@ -2,12 +2,19 @@
  * io_flags - whether a call blocks is the file's own business: a file set not
  * to block says EAGAIN at once, whoever set it so and how (another thread, a
  * duplicate, a child, another call), from the next call on; and nobody ever
- * sees a file's flags changed because somebody waits for it.
+ * sees a file's flags changed because somebody waits for it.  Of a file that
+ * does not block the kernel sees the call that was made: drivers may tell read
+ * from readv.
  */
 #include "iocheck.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -396,6 +403,63 @@ static void *waits_all_along(void *arg)
 	return arg;
 }
 
+/* ---- The call that was made ------------------------------------------------ */
+
+#define REFUSED(nr, n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, n, 0)
+
+/* In a child: all its threads may make no such call with a vector from here on. */
+static void refuse_vectors(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		REFUSED(SYS_readv, 4),	 REFUSED(SYS_writev, 3),
+		REFUSED(SYS_preadv2, 2), REFUSED(SYS_pwritev2, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENXIO),
+	};
+	struct sock_fprog prog = { sizeof(code) / sizeof(*code), code };
+
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+		      SECCOMP_FILTER_FLAG_TSYNC, &prog) == 0);
+}
+
+static void *as_made(void *arg)
+{
+	struct iovec iov = { data, SMALL / 16 };
+	int i, file = memfd_create("io_flags", 0);
+
+	CHECK(file >= 0);
+	refuse_vectors();
+	for (i = 0; i < 3; i++) { /* once it is known what they are, too */
+		CHECK_EQ(write(end[1], data, 100), 100);
+		CHECK_EQ(read(end[0], data, 100), 100);
+		CHECK_EQ(write(file, data, 100), 100);
+		CHECK_EQ(read(file, data, 100), 0);
+		ERR(ENXIO, readv(end[0], &iov, 1));
+		ERR(ENXIO, writev(file, &iov, 1));
+	}
+	return arg;
+}
+
+static void the_call_made(void)
+{
+	pid_t pid;
+
+	section("the call that was made");
+	CHECK(pipe2(end, O_NONBLOCK) == 0);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		join(start(as_made, NULL));
+		_exit(0);
+	}
+	reap(pid, 0);
+	close(end[0]);
+	close(end[1]);
+}
+
 int main(void)
 {
 	pthread_t t;
@@ -417,6 +481,7 @@ int main(void)
 	CHECK(late < rounds);
 	seen();
 	made_so();
+	the_call_made();
 	CHECK(close(companion[1]) == 0);
 	join(t);
 	CHECK(close(companion[0]) == 0);
