@@ -1,5 +1,4 @@
-/* futex.c - libc's syscall(): futexes are our wait queues, thread numbers ours; the rest
- * is the kernel's.
+/* futex.c - SYS_futex by libc's syscall(): futexes are our wait queues.
  *
  * Rust's std, GLib, libstdc++, nsync and other run-times wait by syscall(SYS_futex).
  * A private futex is a wait at its address, compared under the queue's lock. With the
@@ -19,7 +18,6 @@
 #include <link.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -369,41 +367,20 @@ static bool isours(long *a, void *caller)
 	       (!sharedword((uintptr_t)a[0]) && !untilgone(a));
 }
 
-EXPORT long syscall(long n, ...)
+bool futexcall(long *a, void *caller, long *res)
 {
-	long a[6], r = -ENOSYS;
-	va_list ap;
+	int e = errno;
+	long r = -ENOSYS;
 
-	va_start(ap, n);
-	for (int i = 0; i < 6; i++)
-		a[i] = va_arg(ap, long);
-	va_end(ap);
-	if (n == SYS_pkey_alloc)
-		return pkey_alloc((unsigned)a[0], (unsigned)a[1]);
-	if (n != SYS_futex && schedstarted && self.gp &&
-	    (r = tidcall(n, a)) != -ENOSYS)
-		return r < 0 ? ret_errno((int)r) : r;
-	if (n == SYS_futex && schedstarted && !self.vforked &&
-	    isours(a, __builtin_return_address(0))) {
-		int e = errno;
-
+	if (schedstarted && !self.vforked && isours(a, caller))
 		r = ourfutex(a);
-		if (r != -ENOSYS) {
-			errno = e;
-			if (r >= 0)
-				return r;
-			errno = (int)-r;
-			return -1;
-		}
+	if (r != -ENOSYS) {
+		errno = e;
+		*res = r < 0 ? ret_errno((int)r) : r;
+		return true;
 	}
-	if (ong()) {
-		if (n == SYS_futex && waits(a[1]))
-			return kernelwait(a);
-		if (n != SYS_futex &&
-		    (blockcall(n, a, &r) || keepcall(n, a, &r)))
-			return r;
-	}
-	if (forkcall(n, a, &r) || execcall(n, a, &r))
-		return r;
-	return REAL(syscall)(n, a[0], a[1], a[2], a[3], a[4], a[5]);
+	if (!ong() || !waits(a[1]))
+		return false;
+	*res = kernelwait(a);
+	return true;
 }

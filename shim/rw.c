@@ -269,15 +269,9 @@ static ssize_t sends(int out, int in, off_t *off, size_t n)
 EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
 	NATIVELY(sendfile, out, in, off, n);
-	ssize_t r;
-	int state;
-
 	if (!ong())
 		return REAL(sendfile)(out, in, off, n);
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-	r = sends(out, in, off, n);
-	pthread_setcancelstate(state, NULL);
-	return r;
+	return UNCANCELLED(sends(out, in, off, n));
 }
 ALIAS_OF(sendfile64, sendfile);
 

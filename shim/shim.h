@@ -182,6 +182,10 @@ const struct timespec *countdown(struct countdown *c);
 /* A system call of block.def's: its result in *res. False: it is none. */
 bool blockcall(long n, long *args, long *res);
 
+/* SYS_futex by its number: its result in *res, as syscall's. False: it is the kernel's, and
+ * does not wait there. caller: the return address. */
+bool futexcall(long *args, void *caller, long *res);
+
 /* Read GMP_SHIM_BLOCKING and do it; its lines of the report; in a fork child
  * (blocking.c, loader.c). */
 void blockinginit(void);
@@ -259,6 +263,17 @@ long pointcall(long n, long a, long b, long c, long d, long e, long f);
 	pointcall(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e),    \
 		  (long)(f))
 #define POINTCALL(...) POINTCALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+/* What would be a cancellation point, where there is none. */
+#define UNCANCELLED(call)                                                      \
+	({                                                                     \
+		int state_;                                                    \
+		__typeof__(call) r_;                                           \
+                                                                               \
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state_);       \
+		r_ = call;                                                     \
+		pthread_setcancelstate(state_, NULL);                          \
+		r_;                                                            \
+	})
 /* semawait, with signals (-EINTR) and cancellation (-ECANCELED) served. A claim in *release is
  * dropped before a cancellation unwinds; release NULL: no cancellation point, and only an
  * asynchronous one does. */

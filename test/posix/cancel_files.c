@@ -128,6 +128,13 @@ static void in_sendfile(void)
 	CHECK_EQ(sendfile(end[1], opened, &at, 1), 1);
 }
 
+static void in_syscall(void)
+{
+	char c;
+
+	CHECK_EQ(syscall(SYS_read, end[0], &c, 1), 1);
+}
+
 static void closes_both(void)
 {
 	closes();
@@ -256,6 +263,7 @@ static const struct kind kinds[] = {
 	{ "getc", make_reader, in_getc, writes, free_stream, 0 },
 	{ "fputs", make_writer, in_fputs, empty, free_stream, 0 },
 	{ "sendfile", make_full, in_sendfile, empty, closes_both, NOPOINT },
+	{ "syscall", make_pipe, in_syscall, writes, closes, NOPOINT },
 };
 
 int main(void)

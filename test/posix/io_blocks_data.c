@@ -300,6 +300,17 @@ static long in_accept(int fd, void *buf, size_t n)
 	return taken(got, buf, n);
 }
 
+static long in_syscall_accept4(int fd, void *buf, size_t n)
+{
+	return taken((int)syscall(SYS_accept4, fd, NULL, NULL, SOCK_CLOEXEC),
+		     buf, n);
+}
+
+static long in_syscall_recvfrom(int fd, void *buf, size_t n)
+{
+	return syscall(SYS_recvfrom, fd, buf, n, 0, NULL, NULL);
+}
+
 static long in_accept4(int fd, void *buf, size_t n)
 {
 	int got = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -372,6 +383,8 @@ static const struct taker takers[] = {
 	{ "recvmmsg with a timeout", in_recvmmsg_timed, SOCKETS },
 	{ "splice", in_splice, SPLICES },
 	{ "tee", in_tee, PIPES },
+	{ "syscall(SYS_recvfrom)", in_syscall_recvfrom, SOCKETS },
+	{ "syscall(SYS_accept4)", in_syscall_accept4, LISTENERS },
 	{ "accept", in_accept, LISTENERS },
 	{ "accept4", in_accept4, LISTENERS },
 };

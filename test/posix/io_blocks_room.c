@@ -17,6 +17,9 @@ static char big[BIG];
 
 /* ---- Calls that need room ------------------------------------------------ */
 
+static union name target;
+static socklen_t target_size; /* 0: connected */
+
 static long out_write(int fd, char *buf, size_t n)
 {
 	return write(fd, buf, n);
@@ -30,6 +33,17 @@ static long out_alias(int fd, char *buf, size_t n)
 static long out_syscall(int fd, char *buf, size_t n)
 {
 	return syscall(SYS_write, fd, buf, n);
+}
+
+static long out_syscall_writev(int fd, char *buf, size_t n)
+{
+	return syscall(SYS_writev, fd, pieces(buf, n), 3);
+}
+
+static long out_syscall_sendto(int fd, char *buf, size_t n)
+{
+	return syscall(SYS_sendto, fd, buf, n, 0,
+		       target_size ? &target.any : NULL, target_size);
 }
 
 static long out_writev(int fd, char *buf, size_t n)
@@ -56,9 +70,6 @@ static long out_alias_send(int fd, char *buf, size_t n)
 {
 	return __send(fd, buf, n, MSG_NOSIGNAL);
 }
-
-static union name target;
-static socklen_t target_size; /* 0: connected */
 
 static long out_sendto(int fd, char *buf, size_t n)
 {
@@ -179,6 +190,8 @@ static const struct giver givers[] = {
 	{ "write", out_write, FILES },
 	{ "__write", out_alias, FILES },
 	{ "syscall(SYS_write)", out_syscall, FILES },
+	{ "syscall(SYS_writev)", out_syscall_writev, FILES },
+	{ "syscall(SYS_sendto)", out_syscall_sendto, SOCKETS },
 	{ "writev", out_writev, FILES },
 	{ "pwritev2", out_pwritev2, FILES },
 	{ "pwritev64v2", out_pwritev64v2, FILES },
