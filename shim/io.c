@@ -47,6 +47,7 @@ void iobegin(struct io *io, int fd, int dir)
 	io->dir = dir;
 	io->waited = io->timed = io->partly = false;
 	io->saved = errno;
+	io->handled = gsighandled();
 	cancelpoint();
 	netpollbegin(fd, dir, &io->ps);
 	io->hints = netpollhints(&io->ps);
@@ -178,6 +179,13 @@ bool iodrained(struct io *io)
 		errno = io->saved;
 	}
 	return io->hints & FILE_FLOWS;
+}
+
+bool iomore(const struct io *io)
+{
+	return !(io->hints & FILE_PLAIN) &&
+	       (!io->plain || (gsighandled() == io->handled &&
+			       iodeadline(io) == NEVER));
 }
 
 ssize_t ioend(struct io *io, ssize_t r)

@@ -33,6 +33,7 @@ struct io {
 	bool vector;	/* readv or writev; set by read, write and kin alone */
 	int saved;	/* errno before */
 	uint32_t hints;
+	uint32_t handled; /* gsighandled before */
 	int64_t deadline;
 	struct pollstate ps;
 };
@@ -44,6 +45,9 @@ int64_t iodeadline(const struct io *io);
 /* The try said EAGAIN. True: try again, or make the plain call if io->plain is set
  * now; false: errno says why not. */
 bool iowait(struct io *io);
+/* A transfer that has to be whole has come to a part: go on with the rest. The plain call
+ * of a blocking file ends there for a signal, which may be one of ours, or at its timeout. */
+bool iomore(const struct io *io);
 /* The call is done. Returns r, with errno as the real call would leave it. */
 ssize_t ioend(struct io *io, ssize_t r);
 /* A read would find nothing. */

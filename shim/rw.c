@@ -79,12 +79,10 @@ static ssize_t writes(int fd, const struct iovec *iov, int n, bool vector)
 	struct io io;
 	ssize_t r, done = 0;
 	size_t off = 0; /* of iov[0], done */
-	bool once;
 	int i = 0;
 
 	iobegin(&io, fd, NETPOLL_WRITE);
 	io.vector = vector;
-	once = io.plain;
 	for (;;) {
 		struct iovec rest;
 		const struct iovec *v = iov + i;
@@ -103,7 +101,7 @@ static ssize_t writes(int fd, const struct iovec *iov, int n, bool vector)
 		io.partly = true;
 		for (off += (size_t)r; i < n && off >= iov[i].iov_len; i++)
 			off -= iov[i].iov_len;
-		if (once || i == n)
+		if (i == n || !iomore(&io))
 			break;
 	}
 	return ioend(&io, done ? done : r);
@@ -246,14 +244,14 @@ static ssize_t sends(int out, int in, off_t *off, size_t n)
 
 	iobegin(&from, in, NETPOLL_READ);
 	iobegin(&to, out, NETPOLL_WRITE);
-	if (!from.plain || to.plain || n == 0)
+	if (!(from.hints & FILE_PLAIN) || (to.hints & FILE_PLAIN) || n == 0)
 		return ioend(&to, BLOCKING(REAL(sendfile)(out, in, off, n)));
 	/* what it reads from is always ready, or an error */
 	do {
 		size_t most = n - (size_t)done;
 
 		r = PARKING(&to, ioready(&to) - 1, 0);
-		if (r == 0 && most > room(out))
+		if (r == 0 && !to.plain && most > room(out))
 			most = room(out);
 		if (r == 0)
 			r = BLOCKING(REAL(sendfile)(out, in, off, most));
@@ -261,7 +259,7 @@ static ssize_t sends(int out, int in, off_t *off, size_t n)
 			break;
 		done += r;
 		to.partly = true;
-	} while ((size_t)done < n);
+	} while ((size_t)done < n && iomore(&to));
 	return ioend(&to, done ? done : r);
 }
 

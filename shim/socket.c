@@ -80,7 +80,8 @@ static ssize_t receives(int fd, struct msghdr *msg, int flags)
 			break;
 		done += r;
 		io.partly = true;
-		if (!(flags & MSG_WAITALL) || io.plain ||
+		if (!(flags & MSG_WAITALL) || (flags & MSG_PEEK) ||
+		    !iomore(&io) ||
 		    (advance(&v, (size_t)r), !v.n) || !stream(fd))
 			break;
 		m.msg_name = m.msg_control = NULL;
@@ -213,10 +214,8 @@ static ssize_t sends(int fd, const struct msghdr *msg, int flags)
 	struct iovec one;
 	struct io io;
 	ssize_t r, done = 0;
-	bool once;
 
 	iobegin(&io, fd, NETPOLL_WRITE);
-	once = io.plain;
 	for (;;) {
 		r = PARKING(&io,
 			    TRY(__NR_sendmsg, fd, &m, flags | MSG_DONTWAIT),
@@ -226,7 +225,7 @@ static ssize_t sends(int fd, const struct msghdr *msg, int flags)
 		done += r;
 		io.partly = true;
 		advance(&v, (size_t)r);
-		if (once || !v.n)
+		if (!v.n || !iomore(&io))
 			break;
 		m.msg_name = m.msg_control = NULL;
 		m.msg_namelen = 0;
@@ -249,14 +248,12 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags,
 	NATIVELY(sendto, fd, buf, n, flags, to, len);
 	struct io io;
 	ssize_t r, done = 0;
-	bool once;
 
 	if (!ong())
 		return REAL(sendto)(fd, buf, n, flags, to, len);
 	if (plainly(fd, flags))
 		return POINTCALL(SYS_sendto, fd, buf, n, flags, to, len);
 	iobegin(&io, fd, NETPOLL_WRITE);
-	once = io.plain;
 	do {
 		const char *p = (const char *)buf + done;
 		size_t left = n - (size_t)done;
@@ -269,7 +266,7 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags,
 			break;
 		done += r;
 		io.partly = true;
-	} while (!once && (size_t)done < n);
+	} while ((size_t)done < n && iomore(&io));
 	return ioend(&io, done ? done : r);
 }
 
