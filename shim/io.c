@@ -102,6 +102,7 @@ static bool blocks(struct io *io)
 
 bool iowait(struct io *io)
 {
+	uint32_t handled = gsighandled();
 	int r;
 
 	do {
@@ -120,8 +121,9 @@ bool iowait(struct io *io)
 		break;
 	case -EINTR:
 		/* with a timeout of the socket's Linux never restarts, nor after a
-		 * part of the transfer */
-		if (io->partly || io->deadline != NEVER || !gsigrestarts()) {
+		 * part of the transfer; but none is to be seen without a handler */
+		if (gsighandled() != handled &&
+		    (io->partly || io->deadline != NEVER || !gsigrestarts())) {
 			errno = EINTR;
 			return false;
 		}
