@@ -6,8 +6,10 @@
  * which uses the shared form on private words, else if the mapping is private. Nothing
  * that was found out about a mapping is kept: the program can put another in its place
  * without our seeing it.
- * A wake serves our waiters first and asks the kernel for those still missing: code
- * that has the system call inline waits there. So a wake need not know whose the word
+ * A wake serves our waiters first. If there was none, it asks the kernel: code that has
+ * the system call inline waits there. If there was one, the word is ours, and nobody
+ * waits in the kernel, unless the word of some wait through us was the kernel's: then
+ * every wake asks for those still missing. So a wake need not know whose the word
  * is, which takes a microsecond to find out; nor may it, since it would lose a wake-up
  * where it knew otherwise than the waiter: libstdc++ makes its last call a jump, so that
  * its wakes seem to come from the program.
@@ -87,11 +89,34 @@ static bool sharedword(uintptr_t addr)
 }
 
 static __typeof__(_dl_find_object) *findobject; /* none before glibc 2.35 */
+/* Its code, where the program begins with it, so that it is never unloaded. */
+static uintptr_t cxxlo, cxxhi;
+
+static int findcxx(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	(void)size, (void)arg;
+	if (!info->dlpi_name || !strstr(info->dlpi_name, "libstdc++.so"))
+		return 0;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+
+		if (p->p_type == PT_LOAD && (p->p_flags & PF_X)) {
+			cxxlo = info->dlpi_addr + p->p_vaddr;
+			cxxhi = cxxlo + p->p_memsz;
+		}
+	}
+	return 1;
+}
 
 void futexinit(void)
 {
 	findobject = (__typeof__(findobject))dlsym(RTLD_DEFAULT,
 						   "_dl_find_object");
+}
+
+void futexload(void)
+{
+	dl_iterate_phdr(findcxx, NULL);
 }
 
 /* dladdr only where there is nothing else: it looks for the nearest of thousands of
@@ -101,6 +126,8 @@ static bool fromlibstdcxx(void *caller)
 	struct dl_find_object dl;
 	Dl_info info;
 
+	if ((uintptr_t)caller - cxxlo < cxxhi - cxxlo)
+		return true;
 	if (findobject)
 		return findobject(caller, &dl) == 0 &&
 		       strstr(dl.dlfo_link_map->l_name, "libstdc++.so");
@@ -201,7 +228,10 @@ static bool waits(long op)
 	}
 }
 
-/* Wake n of ours, then, for those missing, the kernel's. */
+/* Some wait through us is, or was, the kernel's. */
+static bool kernelwaits;
+
+/* Wake n of ours, then, for those missing, the kernel's, if there may be any. */
 static long wake(long *a, uint32_t mask)
 {
 	uint32_t n = (uint32_t)a[2], woken;
@@ -211,7 +241,9 @@ static long wake(long *a, uint32_t mask)
 		n = UINT32_MAX;
 	/* as the kernel, which for a count of zero wakes one, if any */
 	woken = semawake((uintptr_t)a[0], n ? n : 1, mask);
-	if (woken >= (n ? n : 1))
+	/* relaxed: set before the wait, whose word the caller has changed since */
+	if (woken >= (n ? n : 1) ||
+	    (woken && !__atomic_load_n(&kernelwaits, __ATOMIC_RELAXED)))
 		return woken;
 	a[2] = (int)(n - woken < INT32_MAX ? n - woken : INT32_MAX);
 	more = kernel(a);
@@ -379,7 +411,10 @@ bool futexcall(long *a, void *caller, long *res)
 		*res = r < 0 ? ret_errno((int)r) : r;
 		return true;
 	}
-	if (!ong() || !waits(a[1]))
+	if (!waits(a[1]))
+		return false;
+	__atomic_store_n(&kernelwaits, true, __ATOMIC_RELAXED);
+	if (!ong())
 		return false;
 	*res = kernelwait(a);
 	return true;
