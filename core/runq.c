@@ -36,6 +36,11 @@ static bool runqputslow(struct p *pp, struct g *gp, uint32_t h, uint32_t t)
 void runqput(struct p *pp, struct g *gp, bool next)
 {
 	if (next) {
+		if (!READ_ONCE(pp->runnext)) { /* and nobody else puts one there */
+			/* release: what gp is, for thieves */
+			store_release(&pp->runnext, gp);
+			return;
+		}
 		/* thieves take runnext by CAS, so exchange */
 		gp = xchg(&pp->runnext, gp);
 		if (!gp)
