@@ -55,6 +55,35 @@ struct mutex {
 void lock(struct mutex *l);
 void unlock(struct mutex *l);
 
+/* The same for a lock on the way of every wait and wake-up, which is taken by one at a
+ * time nearly always: to unlock it is a plain store, and no fence (lock_futex.c). */
+struct quicklock {
+	uint32_t key;		/* 0 free, 1 locked; futex word */
+	uint32_t nwait;		/* who sleeps on it, or is about to */
+};
+extern bool asymmetric __attribute__((visibility("hidden")));
+cold void lockquick_slow(struct quicklock *l);
+cold void unlockquick_slow(struct quicklock *l);
+void heavyfence(void);
+
+static inline void lockquick(struct quicklock *l)
+{
+	/* acquire: pairs with unlockquick */
+	if (unlikely(!cas(&l->key, 0, 1)))
+		lockquick_slow(l);
+}
+
+static inline void unlockquick(struct quicklock *l)
+{
+	if (likely(READ_ONCE(asymmetric)))
+		store_release(&l->key, 0); /* pairs with lockquick */
+	else
+		xchg(&l->key, 0);
+	barrier(); /* then nwait: pairs with the heavyfence of lockquick_slow */
+	if (unlikely(READ_ONCE(l->nwait)))
+		unlockquick_slow(l);
+}
+
 /* One-shot event: one sleeper, one waker, cleared by the sleeper. */
 struct note {
 	uint32_t key;		/* 0 clear, 1 woken; futex word */

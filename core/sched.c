@@ -278,6 +278,7 @@ int schedinit(void)
 	/* Before there is another thread: beside one, both wait for all CPUs to have
 	 * passed through the kernel, 10 ms each. */
 	RAW(__NR_membarrier, MEMBARRIER_REGISTER_PRIVATE_EXPEDITED, 0);
+	asymmetric = barrierall();
 	netpollstart();
 	err = startthread(schedtemplate, template);
 	if (!err)
@@ -343,6 +344,7 @@ void schedfork(void)
 				 .nginit = begun,
 				 .ghosts = idgen + 1,
 				 .heir = gp };
+	asymmetric = false;
 	semainit();
 	netpollfork();
 	for (uint32_t i = 0; i < MAXP && allp[i]; i++) {

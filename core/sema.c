@@ -29,7 +29,7 @@
 #define SIZE(mask, n) ((uint64_t)(mask) << 32 | (n))
 
 static struct bucket {
-	struct mutex lock;
+	struct quicklock lock;
 	struct g *first;
 } cacheline buckets[NBUCKET];
 
@@ -52,14 +52,16 @@ static inline uint32_t hash(uintptr_t addr)
 	return (uint32_t)((addr * 0x9e3779b97f4a7c15ul) >> 40);
 }
 
+static cold struct bucket *morebucket(uint32_t i)
+{
+	int n = __builtin_clz(NBUCKET) - __builtin_clz(i);
+
+	return &table.more[n][i - ((uint32_t)NBUCKET << n)];
+}
+
 static inline struct bucket *bucketat(uint32_t i)
 {
-	int n;
-
-	if (likely(i < NBUCKET))
-		return &buckets[i];
-	n = __builtin_clz(NBUCKET) - __builtin_clz(i);
-	return &table.more[n][i - ((uint32_t)NBUCKET << n)];
+	return likely(i < NBUCKET) ? &buckets[i] : morebucket(i);
 }
 
 /* Where addr belongs in a table of that size, which is load_acquired: pairs with split. */
@@ -75,28 +77,39 @@ static inline struct bucket *bucketof(uintptr_t addr, uint64_t size)
 /* b, which was addr's in a table of that size, still is. It is locked. */
 static inline bool staysin(struct bucket *b, uintptr_t addr, uint64_t size)
 {
-	return likely(READ_ONCE(table.size) == size) ||
+	return READ_ONCE(table.size) == size ||
 	       bucketof(addr, load_acquire(&table.size)) == b;
+}
+
+/* b, which was addr's in a table of that size, is locked: the one that is now. */
+static cold struct bucket *lockbucket_slow(struct bucket *b, uintptr_t addr,
+					   uint64_t size)
+{
+	while (!staysin(b, addr, size)) {
+		unlockquick(&b->lock);
+		size = load_acquire(&table.size);
+		b = bucketof(addr, size);
+		lockquick(&b->lock);
+	}
+	return b;
 }
 
 static inline struct bucket *lockbucket(uintptr_t addr)
 {
-	for (;;) {
-		uint64_t size = load_acquire(&table.size);
-		struct bucket *b = bucketof(addr, size);
+	uint64_t size = load_acquire(&table.size);
+	struct bucket *b = bucketof(addr, size);
 
-		lock(&b->lock);
-		if (staysin(b, addr, size))
-			return b;
-		unlock(&b->lock);
-	}
+	lockquick(&b->lock);
+	if (likely(READ_ONCE(table.size) == size))
+		return b;
+	return lockbucket_slow(b, addr, size);
 }
 
 static void unlocktwo(struct bucket *b, struct bucket *b2)
 {
 	if (b != b2)
-		unlock(&b2->lock);
-	unlock(&b->lock);
+		unlockquick(&b2->lock);
+	unlockquick(&b->lock);
 }
 
 /* The buckets of two addresses, which may be one. */
@@ -108,9 +121,9 @@ static void locktwo(struct bucket **b, uintptr_t addr, struct bucket **b2,
 		struct bucket *x = bucketof(addr, size);
 		struct bucket *y = bucketof(addr2, size);
 
-		lock(x < y ? &x->lock : &y->lock);
+		lockquick(x < y ? &x->lock : &y->lock);
 		if (x != y)
-			lock(x < y ? &y->lock : &x->lock);
+			lockquick(x < y ? &y->lock : &x->lock);
 		*b = x;
 		*b2 = y;
 		if (staysin(x, addr, size) && staysin(y, addr2, size))
@@ -138,7 +151,7 @@ static bool split(void)
 	}
 	from = bucketat(n & mask >> 1);
 	to = bucketat(n);
-	lock(&from->lock);
+	lockquick(&from->lock);
 	*to = (struct bucket){ 0 }; /* a fork child's may be its parent's */
 	for (link = &from->first; (gp = *link);) {
 		if ((hash(gp->waitaddr) & mask) != n) {
@@ -151,7 +164,7 @@ static bool split(void)
 	}
 	/* release: pairs with whoever looks where an address belongs */
 	store_release(&table.size, SIZE(mask, n + 1));
-	unlock(&from->lock);
+	unlockquick(&from->lock);
 	return true;
 }
 
@@ -266,12 +279,12 @@ static bool takeoff(struct g *gp, uint32_t seq, int res, bool interrupt)
 			return false;
 		b = lockbucket(addr);
 		if (READ_ONCE(gp->waitaddr) != addr) {
-			unlock(&b->lock);
+			unlockquick(&b->lock);
 			continue;
 		}
 		if ((seq && gp->waitseq != seq) ||
 		    (interrupt && !gp->interruptible)) {
-			unlock(&b->lock);
+			unlockquick(&b->lock);
 			return false;
 		}
 		link = findaddr(b, addr);
@@ -279,7 +292,7 @@ static bool takeoff(struct g *gp, uint32_t seq, int res, bool interrupt)
 			prev = p;
 		dequeue(link, prev, gp);
 		gp->waitres = res;
-		unlock(&b->lock);
+		unlockquick(&b->lock);
 		return true;
 	}
 }
@@ -292,14 +305,19 @@ void semtimeout(struct m *mp, struct g *gp, uint32_t seq)
 }
 
 /* End gp's wait with -EINTR or -ECANCELED, now or, if it is in none, the next one;
- * false if it is in none. mp is acquired. */
+ * false if it is in none: all CPUs have passed a fence then. mp is acquired. */
 bool ginterrupted(struct m *mp, struct g *gp, int why)
 {
-	/* seq_cst: pairs with semapark, which is in the queue first and reads
-	 * this word then; one of the two sees the other */
+	int res = why == INT_SIGNAL ? -EINTR : -ECANCELED;
+
 	__atomic_fetch_or(&gp->interrupted, why, __ATOMIC_SEQ_CST);
-	if (!takeoff(gp, 0, why == INT_SIGNAL ? -EINTR : -ECANCELED, true))
-		return false;
+	if (!takeoff(gp, 0, res, true)) {
+		/* pairs with semapark, which is in the queue first and reads that
+		 * word then, with no fence between: one of the two sees the other */
+		heavyfence();
+		if (!takeoff(gp, 0, res, true))
+			return false;
+	}
 	goready(mp, gp);
 	return true;
 }
@@ -339,7 +357,7 @@ struct m *semapark(struct m *mp, const struct semawait *w, int *res)
 	bool timed = w->deadline != NEVER;
 
 	if (w->check && !w->check(w->arg)) {
-		unlock(&b->lock);
+		unlockquick(&b->lock);
 		*res = -EAGAIN;
 		return mp;
 	}
@@ -354,7 +372,7 @@ struct m *semapark(struct m *mp, const struct semawait *w, int *res)
 	/* before it is in the queue: the waker makes it Grunnable */
 	WRITE_ONCE(gp->status, Gwaiting);
 	enqueue(b, gp, w->addr);
-	unlock(&b->lock);
+	unlockquick(&b->lock);
 	if (timed && !gp->foreign) {
 		struct p *pp = mp->p ? mp->p : allp[0];
 
@@ -365,7 +383,8 @@ struct m *semapark(struct m *mp, const struct semawait *w, int *res)
 			timeradd(pp, &gp->timer, w->deadline, gp->waitseq);
 	}
 	if (w->interruptible) {
-		int why = __atomic_load_n(&gp->interrupted, __ATOMIC_SEQ_CST);
+		/* after the queue: pairs with the fence of ginterrupted */
+		int why = READ_ONCE(gp->interrupted);
 
 		/* the sender may have found it running, and come for it only now */
 		if (READ_ONCE(gp->sigpend) & ~gp->sigmask)
@@ -455,6 +474,17 @@ bool sematakemask(struct semaq *q, uint32_t mask, int res)
 	return take(q, mask, res);
 }
 
+/* Mostly one, or none. */
+static inline void readytaken(struct m *mp, struct g *list)
+{
+	if (!list)
+		return;
+	if (likely(!list->schedlink))
+		goready(mp, list);
+	else
+		goreadylist(mp, list);
+}
+
 void semapick(uintptr_t addr, void (*pick)(struct semaq *q, void *arg),
 	      void *arg)
 {
@@ -463,8 +493,8 @@ void semapick(uintptr_t addr, void (*pick)(struct semaq *q, void *arg),
 
 	q.tail = &q.taken;
 	pick(&q, arg);
-	unlock(&q.b->lock);
-	goreadylist(mp, q.taken);
+	unlockquick(&q.b->lock);
+	readytaken(mp, q.taken);
 	releasem(mp);
 }
 
@@ -477,8 +507,8 @@ uint32_t semawake(uintptr_t addr, uint32_t n, uint32_t mask)
 	q.tail = &q.taken;
 	while (woken < n && take(&q, mask ? mask : ~0u, 0))
 		woken++;
-	unlock(&q.b->lock);
-	goreadylist(mp, q.taken);
+	unlockquick(&q.b->lock);
+	readytaken(mp, q.taken);
 	releasem(mp);
 	return woken;
 }

@@ -401,9 +401,8 @@ static void alert(struct m *mp, struct g *gp, int sig)
 	}
 	if (ginterrupted(mp, gp, INT_SIGNAL))
 		return;
-	if (!barrierall()) /* pairs with gswitch, see the top */
-		fullfence();
-	/* one that waits for sig blocks it, and looks before it sleeps */
+	/* its fence pairs with gswitch, see the top; one that waits for sig blocks it, and
+	 * looks before it sleeps */
 	to = goncpu(gp);
 	if (to && !(READ_ONCE(gp->sigmask) & BIT(sig)))
 		sigpoke(to, sig);
