@@ -3,8 +3,8 @@
  * A waiter enters the queue before it unlocks the mutex, so there is no window and
  * no sequence number. nwait counts who is in the queue, so that a signal nobody
  * waits for is one load: a signaller that holds, or held, the mutex sees it. It is
- * lowered by who takes a waiter off, under the queue's lock; a woken waiter does not
- * touch the object: POSIX lets it be destroyed after a broadcast.
+ * changed under the queue's lock only, and lowered by who takes a waiter off; a woken
+ * waiter does not touch the object: POSIX lets it be destroyed after a broadcast.
  * Bytes 36.. keep glibc's meaning: bit 0 process-shared (goes to libc), bit 1 the
  * monotonic clock.
  */
@@ -22,12 +22,25 @@ struct cond_ {
 _Static_assert(offsetof(struct cond_, flags) == 36, "glibc's __wrefs");
 _Static_assert(sizeof(struct cond_) <= sizeof(pthread_cond_t), "overlay");
 
+/* Holds the queue's lock. The store before the mutex is unlocked pairs with the load of
+ * a signaller that locks it later. */
+static void count(struct cond_ *c, uint32_t n)
+{
+	uint32_t was = __atomic_load_n(&c->nwait, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&c->nwait, was + n, __ATOMIC_RELAXED);
+}
+
 static bool addwaiter(void *arg)
 {
-	struct cond_ *c = arg;
-
-	__atomic_fetch_add(&c->nwait, 1, __ATOMIC_SEQ_CST);
+	count(arg, 1);
 	return true;
+}
+
+static void dropwaiter(struct semaq *q, void *arg)
+{
+	(void)q;
+	count(arg, -1u);
 }
 
 /* Around a wait a wired G stays wired: between enqueueing and parking it must not
@@ -71,7 +84,7 @@ static int waituntil(struct cond_ *c, pthread_mutex_t *mutex, int64_t deadline)
 	cancelpoint();
 	r = semawait(&w);
 	if (r < 0) /* we took ourselves off the queue */
-		__atomic_fetch_sub(&c->nwait, 1, __ATOMIC_SEQ_CST);
+		semapick((uintptr_t)c, dropwaiter, c);
 	e = relock(mutex);
 	if (r == -ECANCELED)
 		cancelpoint(); /* with the mutex held, as POSIX has it */
@@ -85,7 +98,7 @@ static void takeone(struct semaq *q, void *arg)
 	struct cond_ *c = arg;
 
 	if (sematakemask(q, ~0u, 0))
-		__atomic_fetch_sub(&c->nwait, 1, __ATOMIC_SEQ_CST);
+		count(c, -1u);
 }
 
 static void takeall(struct semaq *q, void *arg)
@@ -93,7 +106,7 @@ static void takeall(struct semaq *q, void *arg)
 	struct cond_ *c = arg;
 
 	while (sematakemask(q, ~0u, 0))
-		__atomic_fetch_sub(&c->nwait, 1, __ATOMIC_SEQ_CST);
+		count(c, -1u);
 }
 
 EXPORT int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
