@@ -6,7 +6,9 @@
  *      costs, and mlockall populates all that is readable.
  *      A region starts 16 pages past a 2 MiB boundary, so that
  *      the top of a slot (always used) and the guard of the next share a
- *      page-table page: 4 KiB less a parked G at 8 MiB stacks.
+ *      page-table page: 4 KiB less a parked G at 8 MiB stacks. Where that is one for
+ *      each slot, a slot begins STAGGER further: with the entries for the tops all at
+ *      one place of their page, caches hold those of a few hundred Gs only.
  *      The guard is below the stack that was asked for, so that it is no larger than
  *      natively; what the slot has below the guard is never touched.
  * Guards: the first MAPPED are mappings of their own, no more than threads have natively:
@@ -27,8 +29,10 @@
 #define MADV_GUARD_INSTALL_ 102
 #define MADV_GUARD_REMOVE_ 103
 #define HUGE (2ul << 20)
+#define STAGGER (8 * PAGE) /* a cache line of page-table entries */
 #define CHUNK 64		      /* slots opened at a time, */
-#define CHUNK_MAX (16ul << 20)	      /* but not more bytes, or one slot */
+/* but not more bytes, or one slot */
+#define CHUNK_MAX ((16ul << 20) + CHUNK * STAGGER)
 #define REGION_MAX (32ul << 30)	      /* address space a region reserves at most */
 #define REGION_MIN (64ul << 20)
 #define MAPPED 1000
@@ -45,6 +49,12 @@ static uint32_t nprotected, maxprotected;
 static size_t slotsize(int class)
 {
 	return 1ul << (CLASS0 + class);
+}
+
+/* From one slot to the next. */
+static size_t stride(int class)
+{
+	return slotsize(class) + (slotsize(class) >= HUGE ? STAGGER : 0);
 }
 
 /* Reserve the next region of a class, smaller if the limit on address space or
@@ -135,21 +145,22 @@ static void removeguard(struct g *gp)
 	}
 }
 
-/* Open the next slots of a region. Holds stacklock. */
-static bool openslots(struct region *r, size_t slot)
+/* Open the next slots of a region, of so many bytes each. Holds stacklock. */
+static bool openslots(struct region *r, size_t each)
 {
-	size_t n = slot * CHUNK;
+	size_t n = CHUNK, left = r->end - r->open;
 
-	if (n > CHUNK_MAX)
-		n = slot > CHUNK_MAX ? slot : CHUNK_MAX;
-	if (n < r->opened / 8)
-		n = r->opened / 8 & -slot;
-	if (n > r->end - r->open)
-		n = r->end - r->open;
+	if (n > CHUNK_MAX / each)
+		n = CHUNK_MAX / each;
+	if (n < r->opened / 8 / each)
+		n = r->opened / 8 / each;
+	n = n ? n * each : each;
+	if (n > left)
+		n = left; /* the last has no other behind it */
 	while (!sysopen(r->open, n)) {
-		if (n == slot)
+		if (n <= each)
 			return false;
-		n = slot; /* a limit on memory is near */
+		n = each; /* a limit on memory is near */
 	}
 	r->open += n;
 	r->opened += n;
@@ -162,24 +173,25 @@ bool stackalloc(struct g *gp, size_t size, size_t guard)
 {
 	int class = 0;
 	struct region *r;
-	size_t slot;
+	size_t slot, each;
 
 	while (slotsize(class) < size)
 		if (++class == NCLASS)
 			return false;
 	slot = slotsize(class);
 	r = &regions[class];
+	each = stride(class);
 	lock(&stacklock);
 	if (r->next + slot > r->end && !newregion(r, slot)) {
 		unlock(&stacklock);
 		return false;
 	}
-	if (r->next + slot > r->open && !openslots(r, slot)) {
+	if (r->next + slot > r->open && !openslots(r, each)) {
 		unlock(&stacklock);
 		return false;
 	}
 	gp->slot = r->next;
-	r->next += slot;
+	r->next += each;
 	gp->class = (int8_t)class;
 	installguard(gp, guardof(gp, size), guard);
 	unlock(&stacklock);
