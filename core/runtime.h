@@ -5,8 +5,8 @@
  *	netpolllock < polldesc.lock < semabucket;  growlock < semabucket
  *	stoplock < retakelock < semabucket (two: by address) < timers <
  *	sched.lock < allocation;  siglock < allocation;  sidelock
- * All are struct mutex (lock_futex.c), held for a few hundred instructions with
- * m->locks above zero, never across a park or a call into libc.
+ * All are struct mutex (lock_futex.c), semabucket a quicklock, held for a few hundred
+ * instructions with m->locks above zero, never across a park or a call into libc.
  *
  * THE M'S P. m->pstate says who may use m->p:
  *	HELD      the M, while m->locks > 0; sysmon may try to take it otherwise

@@ -184,7 +184,7 @@ void semagrow(uint32_t n)
 void semainit(void)
 {
 	for (uint32_t i = 0; i < NBUCKET; i++)
-		if (buckets[i].first || buckets[i].lock.key)
+		if (buckets[i].first || buckets[i].lock.key || buckets[i].lock.nwait)
 			buckets[i] = (struct bucket){ 0 };
 	table.size = SIZE(NBUCKET - 1, NBUCKET);
 	growlock.key = 0;
