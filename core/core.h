@@ -143,8 +143,9 @@ void dropm(void);
  * included, or on the caller's own stack if stack is not 0. NULL: no memory.
  * Not runnable yet. */
 struct g *gfget(uintptr_t stack, size_t stacksize, size_t guard);
-/* Make gp run fn() soon; the signal mask is inherited or given. */
-void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask);
+/* Make gp run fn() soon; the signal mask is inherited or given. Those of one kind, which
+ * is not 0, may run before the caller goes on, if the last ones soon ended or waited. */
+void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask, uintptr_t kind);
 /* The same on a kernel thread that the caller's makes, and that gp keeps (gokeep): it has
  * what the kernel hands down from thread to thread. 0 or -E. */
 int newprockept(struct g *gp, void (*fn)(void), uint64_t sigmask);

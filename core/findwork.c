@@ -177,7 +177,8 @@ static bool globalsturn(struct p *pp)
 static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
 {
 	struct g *gp = NULL;
-	bool fair = pp->switchtick % SCHEDTICKS == 0, others = fair, global = fair;
+	bool fair = pp->switchtick % SCHEDTICKS == 0, global = fair;
+	bool others = fair && !pp->lifo; /* a stack goes on as one until a slice is over */
 
 	runtimers(mp, pp, now);
 	if (fair || now - READ_ONCE(sched.lastpoll) > POLLFRESH)

@@ -353,6 +353,26 @@ void goyield(void)
 	releasem(switchaway(mp, gp, next));
 }
 
+/* The caller lets next, which is new, run before it; *mp is the M that it goes on with.
+ * False: not now. */
+bool goturn(struct m **mp, struct g *next)
+{
+	struct g *gp = curg();
+	struct p *pp = (*mp)->p;
+
+	if ((*mp)->locks != 1 || ++pp->switchtick % SCHEDTICKS == 0 ||
+	    READ_ONCE(pp->preempt) || READ_ONCE(sched.gcwaiting))
+		return false;
+	pp->readied = NULL;
+	setrunnable(next);
+	setrunnable(gp);
+	runqputlifo(pp, gp);
+	if (unlikely(sysmonlazy()))
+		sysmonneeded();
+	*mp = switchaway(*mp, gp, next);
+	return true;
+}
+
 void goexit(void)
 {
 	struct m *mp = acquirem();
@@ -382,7 +402,7 @@ void goexit(void)
 }
 
 /* First function of every G: the frame below the application's start routine. */
-static void gomain(int busy)
+void gomain(int busy)
 {
 	struct g *gp = curg();
 
@@ -390,42 +410,6 @@ static void gomain(int busy)
 	releasem(afterswitch(gp));
 	gp->startfn();
 	throw("gomain: the start routine returned");
-}
-
-/* gp is new and will run fn(). */
-void initproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
-{
-	uintptr_t hi = gp->userstack ? gp->stackhi : gp->idlo;
-
-	gobufinit(&gp->sched, hi, gp->sched.fs, gomain);
-	gp->startfn = fn;
-	gp->sigmask = sigmask;
-	gp->score = 0;
-	gp->interrupted = 0;
-	gp->prio = 0;
-	gp->alt.size = 0;
-	gp->native = false;
-	gp->nunseen = 0;
-	gp->cputime = 0;
-	if (READ_ONCE(sched.accounting))
-		__atomic_fetch_or(&gp->flags, GF_ACCOUNT, __ATOMIC_SEQ_CST);
-	sigflush(gp);
-	siglive(sigmask, 1);
-	if (unlikely(curg()->sigmask & ~sigmask))
-		sigchanged();
-}
-
-void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
-{
-	struct m *mp = acquirem();
-
-	initproc(gp, fn, sigmask);
-	if (likely(mp->p))
-		WRITE_ONCE(mp->p->nginit, mp->p->nginit + 1);
-	else
-		xadd(&sched.nginit, 1);
-	goready(mp, gp);
-	releasem(mp);
 }
 
 bool canspin(void)

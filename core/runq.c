@@ -3,25 +3,42 @@
  * Why: as Go's. A ring that its owner fills without atomic read-modify-writes and
  *      from which thieves take half, with runnext before it: the G that was just
  *      woken and runs next on the same P.
+ *      Those that have let a new G run before them are a stack: the last of them, which
+ *      has the least to do in a tree of threads and is in the cache, goes on first, and
+ *      thieves take the oldest. They are runnext (nextlifo) and the ring's last (lifo),
+ *      until another G comes to the tail: then the ring is a queue.
  * Invariants: 1. only the owner P writes runqtail and the slots;
  *      2. head <= tail <= head + RUNQ; slots [head, tail) are valid;
- *      3. whoever moves runqhead by CAS owns the slots it passed.
+ *      3. whoever moves runqhead by CAS owns the slots it passed;
+ *      4. before the owner takes the last slot, which a thief may be about to take as
+ *      one of a batch, it changes the upper half of runqheadgen: every thief that
+ *      looked before fails.
  * Order: runqtail store-release in runqput pairs with its load-acquire in
  *      runqgrab; the CAS on runqhead (release) with runqput's load-acquire, so
- *      that a slot is not refilled before the thief has read it.
+ *      that a slot is not refilled before the thief has read it. The tail that the
+ *      owner has lowered is visible to who sees the head of its CAS.
  * Locks: the ring has none; the global queue is guarded by sched.lock.
  */
 #include "core/runtime.h"
 
-/* Move half of a full ring and gp to the global queue. Owner P only. */
-static bool runqputslow(struct p *pp, struct g *gp, uint32_t h, uint32_t t)
+/* Take the n slots from the head h that was looked at. Release: commits. */
+static inline bool casrunqhead(struct p *pp, uint64_t h, uint32_t n)
 {
+	/* the position wraps in its half */
+	return cas(&pp->runqheadgen, h,
+		   (h & ~(uint64_t)UINT32_MAX) | (uint32_t)(h + n));
+}
+
+/* Move half of a full ring and gp to the global queue. Owner P only. */
+static bool runqputslow(struct p *pp, struct g *gp, uint64_t head, uint32_t t)
+{
+	uint32_t h = (uint32_t)head;
 	struct g *batch[RUNQ / 2 + 1];
 	uint32_t n = (t - h) / 2;
 
 	for (uint32_t i = 0; i < n; i++)
 		batch[i] = pp->runq[(h + i) % RUNQ];
-	if (!cas(&pp->runqhead, h, h + n)) /* release: commits the taking */
+	if (!casrunqhead(pp, head, n))
 		return false;
 	batch[n] = gp;
 	lock(&sched.lock);
@@ -35,6 +52,8 @@ static bool runqputslow(struct p *pp, struct g *gp, uint32_t h, uint32_t t)
  * tail. Owner P only. */
 void runqput(struct p *pp, struct g *gp, bool next)
 {
+	bool lifo = next && pp->nextlifo;
+
 	if (next) {
 		if (!READ_ONCE(pp->runnext)) { /* and nobody else puts one there */
 			/* release: what gp is, for thieves */
@@ -42,13 +61,15 @@ void runqput(struct p *pp, struct g *gp, bool next)
 			return;
 		}
 		/* thieves take runnext by CAS, so exchange */
+		pp->nextlifo = false;
 		gp = xchg(&pp->runnext, gp);
 		if (!gp)
 			return;
 	}
+	pp->lifo = lifo ? pp->lifo + 1 : 0;
 	for (;;) {
-		uint32_t h = load_acquire(&pp->runqhead); /* with thieves' CAS */
-		uint32_t t = pp->runqtail;
+		uint64_t head = load_acquire(&pp->runqheadgen); /* with thieves' CAS */
+		uint32_t h = (uint32_t)head, t = pp->runqtail;
 
 		if (t - h < RUNQ) {
 			WRITE_ONCE(pp->runq[t % RUNQ], gp);
@@ -56,9 +77,34 @@ void runqput(struct p *pp, struct g *gp, bool next)
 			store_release(&pp->runqtail, t + 1);
 			return;
 		}
-		if (runqputslow(pp, gp, h, t))
+		if (runqputslow(pp, gp, head, t))
 			return;
 	}
+}
+
+/* Put gp, which lets another run first, in the runnext place. Owner P only. */
+void runqputlifo(struct p *pp, struct g *gp)
+{
+	runqput(pp, gp, true);
+	pp->nextlifo = true;
+}
+
+/* The last of the ring, NULL if a thief was faster. Owner P only. */
+static struct g *runqpop(struct p *pp)
+{
+	uint64_t head = load_acquire(&pp->runqheadgen);
+	uint32_t t = pp->runqtail - 1;
+	struct g *gp = READ_ONCE(pp->runq[t % RUNQ]);
+
+	store_release(&pp->runqtail, t); /* before the CAS, see Order */
+	/* behind the head: that is what the thieves left */
+	while ((int32_t)(t - (uint32_t)head) >= 0) {
+		if (cas(&pp->runqheadgen, head, head + (1ul << 32)))
+			return gp;
+		head = load_acquire(&pp->runqheadgen);
+	}
+	store_release(&pp->runqtail, t + 1);
+	return NULL;
 }
 
 /* The next G of pp or NULL; with fair the ring comes before runnext, so that two
@@ -70,14 +116,21 @@ struct g *runqget(struct p *pp, bool fair)
 	if (next && !fair && cas(&pp->runnext, next, NULL))
 		return next;
 	for (;;) {
-		uint32_t h = load_acquire(&pp->runqhead); /* with thieves' CAS */
-		uint32_t t = pp->runqtail;
+		uint64_t head = load_acquire(&pp->runqheadgen); /* with thieves' CAS */
+		uint32_t h = (uint32_t)head, t = pp->runqtail;
 		struct g *gp;
 
 		if (t == h)
 			break;
+		if (pp->lifo && !fair && t - h > 1) {
+			pp->lifo--;
+			gp = runqpop(pp);
+			if (gp)
+				return gp;
+			continue;
+		}
 		gp = READ_ONCE(pp->runq[h % RUNQ]);
-		if (cas(&pp->runqhead, h, h + 1)) { /* release: see runqput */
+		if (casrunqhead(pp, head, 1)) { /* release: see runqput */
 			pp->othersran = true;
 			return gp;
 		}
@@ -112,9 +165,9 @@ static uint32_t runqgrab(struct p *victim, struct g **batch, uint32_t bt,
 			 bool stealnext)
 {
 	for (;;) {
-		uint32_t h = load_acquire(&victim->runqhead); /* with consumers */
+		uint64_t head = load_acquire(&victim->runqheadgen); /* with consumers */
 		uint32_t t = load_acquire(&victim->runqtail); /* with runqput */
-		uint32_t n = t - h;
+		uint32_t h = (uint32_t)head, n = t - h;
 
 		n -= n / 2;
 		if (n == 0) {
@@ -141,7 +194,7 @@ static uint32_t runqgrab(struct p *victim, struct g **batch, uint32_t bt,
 			 * and then fail its CAS */
 			WRITE_ONCE(batch[(bt + i) % RUNQ],
 				   READ_ONCE(victim->runq[(h + i) % RUNQ]));
-		if (cas(&victim->runqhead, h, h + n)) /* release: commits */
+		if (casrunqhead(victim, head, n))
 			return n;
 	}
 }
@@ -157,6 +210,7 @@ struct g *runqsteal(struct p *pp, struct p *victim, bool stealnext)
 	if (n == 0)
 		return NULL;
 	n--;
+	pp->lifo = 0;
 	gp = pp->runq[(t + n) % RUNQ];
 	if (n > 0)
 		store_release(&pp->runqtail, t + n); /* with runqgrab */

@@ -269,7 +269,10 @@ enum pstatus { Pidle, Prunning, Pdead };
 
 struct p {
 	/* owner M writes, thieves read: see runq.c */
-	uint32_t runqhead cacheline;
+	union {
+		uint64_t runqheadgen cacheline;
+		uint32_t runqhead; /* its lower half */
+	};
 	uint32_t runqtail;
 	struct g *runnext;
 	struct g *runq[RUNQ];
@@ -284,6 +287,10 @@ struct p {
 	uint32_t ngfree;
 	uint64_t nginit;	      /* Gs that it has started */
 	bool preempt;		      /* others want this P: no direct switch */
+	bool nextlifo;		      /* runnext has let a new G run first: lifo */
+	uint32_t lifo;		      /* so many at the tail, the last first: runq.c */
+	uint32_t lifohead;	      /* runqhead when it was looked at, */
+	uint64_t lifoat;	      /* and cputicks: newproc.c */
 	uint32_t globcredit;	      /* globalsturn */
 	bool othersran;		      /* than runnext, since the last slice */
 
@@ -461,6 +468,7 @@ static inline uint32_t fastrand(struct m *mp)
 
 /* ---- runq.c ---------------------------------------------------------------------- */
 void runqput(struct p *pp, struct g *gp, bool next);
+void runqputlifo(struct p *pp, struct g *gp);
 struct g *runqget(struct p *pp, bool fair);
 bool runqempty(struct p *pp);
 struct g *runqsteal(struct p *pp, struct p *victim, bool stealnext);
@@ -506,8 +514,12 @@ void goready(struct m *mp, struct g *gp);
 void goreadylist(struct m *mp, struct g *list);	/* linked by schedlink */
 void mstart(void *mp);
 void schedloop(int busy);
-void initproc(struct g *gp, void (*fn)(void), uint64_t sigmask);
 struct m *gowaitp(struct m *mp);
+bool goturn(struct m **mp, struct g *next);
+void gomain(int busy);
+
+/* ---- newproc.c */
+void initproc(struct g *gp, void (*fn)(void), uint64_t sigmask);
 
 /* ---- findwork.c ------------------------------------------------------------------ */
 struct g *findrunnable(struct m *mp);

@@ -325,7 +325,9 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 	}
 	first = runsfirst(t);
 	t->begun = first ? &begun : NULL;
-	newproc(gp, threadmain, mask);
+	/* threads of a start routine are alike, but for those that need what takes time */
+	newproc(gp, threadmain, mask,
+		t->hasaffinity || t->policy != SCHED_OTHER ? 0 : (uintptr_t)fn);
 	if (unlikely(first))
 		waitbegun(&begun);
 	return 0;

@@ -99,6 +99,46 @@ Test(runq, fair_takes_the_ring_first, .timeout = 20)
 	cr_assert_null(runqget(pp, true));
 }
 
+/* Those that let others run first: the last goes on first, thieves take the oldest. */
+Test(runq, a_stack, .timeout = 20)
+{
+	struct p *pp = &ps[0];
+
+	for (int round = 0; round < 5; round++) {
+		for (int i = 0; i < 100; i++)
+			runqputlifo(pp, &gs[i]);
+		cr_assert_eq(runqsteal(&ps[1], pp, false), &gs[49]);
+		for (int i = 0; i < 49; i++)
+			cr_assert_eq(runqget(&ps[1], false), &gs[i]);
+		for (int i = 100; --i >= 50;)
+			cr_assert_eq(runqget(pp, false), &gs[i]);
+		cr_assert_null(runqget(pp, false));
+		cr_assert(runqempty(pp));
+	}
+}
+
+/* One that waits in turn is not kept waiting by those on top of it, nor on another P. */
+Test(runq, a_stack_until_another_comes, .timeout = 20)
+{
+	struct p *pp = &ps[0];
+
+	for (int i = 0; i < 3; i++)
+		runqputlifo(pp, &gs[i]);
+	cr_assert_eq(runqget(pp, true), &gs[0], "fair");
+	runqputlifo(pp, &gs[3]);
+	runqput(pp, &gs[4], false);
+	cr_assert_eq(runqget(pp, false), &gs[3], "runnext");
+	cr_assert_eq(runqget(pp, false), &gs[1]);
+	runqputlifo(pp, &gs[5]);
+	runqput(pp, &gs[6], true); /* kicks 5 onto a queue */
+	cr_assert_eq(runqget(pp, false), &gs[6]);
+	cr_assert_eq(runqsteal(&ps[1], pp, false), &gs[4]);
+	cr_assert_eq(runqget(pp, false), &gs[5]);
+	cr_assert_eq(runqget(&ps[1], false), &gs[2]);
+	cr_assert(runqempty(pp));
+	cr_assert(runqempty(&ps[1]));
+}
+
 Test(runq, overflow_moves_half, .timeout = 20)
 {
 	struct p *pp = &ps[0];
@@ -295,7 +335,10 @@ Test(runq, thieves, .timeout = 180)
 		for (uint32_t i = 0; i < NG; i++) {
 			struct g *gp;
 
-			runqput(pp, &gs[i], rnd(&seed) % 4 == 0);
+			if (rnd(&seed) % 2)
+				runqputlifo(pp, &gs[i]);
+			else
+				runqput(pp, &gs[i], rnd(&seed) % 32 == 0);
 			if (rnd(&seed) % 2)
 				continue;
 			gp = runqget(pp, rnd(&seed) % 8 == 0);
