@@ -7,8 +7,10 @@
  *      stack for the next: of a tree of threads only a branch lives at a time.
  *      Others run beside who makes them, as far as there are Ps.
  * Learning: what is measured is how long the maker was kept waiting. credit says how
- *      many of a kind did it briefly; a long one costs several. Where there is none the
- *      first in a while runs first to see, the fewer the more often that was wrong.
+ *      many of a kind did it briefly; a longer one costs several, and one that computes
+ *      all. Where there is none one in a while runs first to see, the fewer the more
+ *      often that was wrong. A kind that is known is measured now and then; but sysmon
+ *      tells when it found that some G let others wait (sched.nheld).
  *      Kinds share an entry by accident, and Ps write it unlocked: it is a guess.
  * Waking: nobody is woken for a maker that goes on so soon. If those below it, on the
  *      ring, have not moved for a while, there is a tree to share (sharelifo); if the
@@ -18,6 +20,7 @@
 
 #define KINDS 256
 #define SOON 10000 /* cputicks, some 4 us: not worth another P's while */
+#define LONG 2500000 /* 1 ms: it computes */
 #define STUCK 100000
 #define SURE 16 /* most credit */
 #define WRONG 4 /* what a long one costs */
@@ -50,20 +53,24 @@ static bool tryfirst(struct kind *k)
 	return true;
 }
 
-static void judge(struct kind *k, bool soon)
+/* The maker has waited so long for one of k. */
+static void judge(struct kind *k, uint64_t ticks)
 {
 	int8_t credit = READ_ONCE(k->credit);
+	uint8_t wrong = READ_ONCE(k->wrong);
 
-	if (soon && credit < SURE) {
+	if (ticks < SOON) {
+		if (credit == SURE)
+			return;
 		WRITE_ONCE(k->credit, credit + 1);
 		if (credit + 1 == SURE)
 			WRITE_ONCE(k->wrong, 0);
-	} else if (!soon && credit > WRONG) {
+	} else if (ticks < LONG && credit > WRONG) {
 		WRITE_ONCE(k->credit, credit - WRONG);
-	} else if (!soon) {
+	} else {
+		wrong += ticks < LONG ? 1 : 3;
 		WRITE_ONCE(k->credit, 0);
-		if (READ_ONCE(k->wrong) < RARELY)
-			WRITE_ONCE(k->wrong, k->wrong + 1);
+		WRITE_ONCE(k->wrong, wrong < RARELY ? wrong : RARELY);
 	}
 }
 
@@ -87,6 +94,7 @@ static bool runfirst(struct m **mp, struct g *gp, struct kind *k)
 {
 	struct p *pp = (*mp)->p;
 	int8_t credit = READ_ONCE(k->credit);
+	uint32_t held = READ_ONCE(sched.nheld);
 	uint64_t now = 0;
 
 	if (!pp || !tryfirst(k))
@@ -100,8 +108,10 @@ static bool runfirst(struct m **mp, struct g *gp, struct kind *k)
 	}
 	if (!goturn(mp, gp))
 		return false;
-	if (now)
-		judge(k, cputicks() - now < SOON);
+	if (unlikely(READ_ONCE(sched.nheld) != held))
+		judge(k, LONG);
+	else if (now)
+		judge(k, cputicks() - now);
 	return true;
 }
 

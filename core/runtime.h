@@ -347,6 +347,7 @@ struct schedt {
 	uint32_t gomaxprocs;
 	uint32_t aloneticks;	/* ALONETICKS or CROWDEDTICKS */
 	uint32_t gcwaiting;	/* the world is being stopped */
+	uint32_t nheld;		/* so often a G has let others wait, sysmon found */
 	uint32_t stopwait;	/* Ps still to stop; by lock */
 	struct note stopnote;
 

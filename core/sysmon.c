@@ -349,6 +349,7 @@ static bool preemptone(struct p *pp, int64_t now, int64_t ran, int64_t slice)
 	struct m *mp = READ_ONCE(pp->m);
 
 	WRITE_ONCE(pp->preempt, true);
+	WRITE_ONCE(sched.nheld, sched.nheld + 1);
 	if (ran - slice > (mp && READ_ONCE(mp->refused) ? REFUSED : DEAF))
 		return false;
 	if (mp && READ_ONCE(mp->pstate) == PS_HELD) {
@@ -459,6 +460,7 @@ static bool watch(int64_t now)
 		/* its G goes on, others wait and a P is idle: see goready */
 		if (!runqempty(pp) && READ_ONCE(sched.npidle) &&
 		    READ_ONCE(sched.nmspinning) == 0) {
+			WRITE_ONCE(sched.nheld, sched.nheld + 1);
 			wakep();
 			did = true;
 		}
