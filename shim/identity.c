@@ -379,7 +379,8 @@ int identity_tid(uintptr_t fs)
 	return FIELD(fs, at.tid, int);
 }
 
-/* A module's dynamic TLS of the last thread: the next gets its own, when it asks. */
+/* A module's dynamic TLS of the last thread: the next gets its own, when it asks. That of a
+ * module that has gone libc gives back before it uses the entry again. */
 static void resetdtv(uintptr_t fs)
 {
 	struct dtv *dtv = FIELD(fs, TCB_DTV, struct dtv *);
@@ -395,8 +396,8 @@ static void resetdtv(uintptr_t fs)
 
 void identity_reset(uintptr_t fs)
 {
-	imagescopy(fs);
-	resetdtv(fs);
+	if (imagescopy(fs))
+		resetdtv(fs);
 	FIELD(fs, at.errnum, int) = 0;
 	FIELD(fs, at.herrno, int) = 0;
 	setfields(fs);

@@ -13,10 +13,11 @@ const char *identityinit(void);
 uintptr_t identity_new(uintptr_t lo, uintptr_t *hi);
 void identity_reset(uintptr_t fs);
 /* The initial values of thread-locals at fixed places, as the loader says at this
- * generation (images.c): NULL or a reason; copied for thread fs; in a fork child. */
+ * generation (images.c): NULL or a reason; copied for thread fs, which says whether
+ * others have places of their own in each thread; in a fork child. */
 const char *imagesinit(const size_t *generation, size_t tlssize,
 		       uint32_t mapoffset);
-void imagescopy(uintptr_t fs);
+bool imagescopy(uintptr_t fs);
 void imagesfork(void);
 /* The thread's number: unique and constant, recursive locks in libc compare it. */
 void identity_number(uintptr_t fs, uint32_t tid);

@@ -27,6 +27,7 @@ struct list {
 	struct list *next;
 	size_t size; /* of modules and images */
 	size_t n;
+	bool dynamic; /* another library has some at no fixed place */
 	struct module modules[];
 };
 
@@ -63,6 +64,7 @@ static size_t offsetof_(ElfW(Addr) base, const char *name)
 struct scan {
 	struct list *to;
 	size_t n, bytes;
+	bool dynamic;
 };
 
 static int scanobject(struct dl_phdr_info *info, size_t size, void *arg)
@@ -79,8 +81,10 @@ static int scanobject(struct dl_phdr_info *info, size_t size, void *arg)
 		if (ph->p_type != PT_TLS)
 			continue;
 		off = offsetof_(info->dlpi_addr, info->dlpi_name);
-		if (!off || off > images.tlssize)
+		if (!off || off > images.tlssize) {
+			s->dynamic = true;
 			continue;
+		}
 		if (s->to && s->n < s->to->n) {
 			struct module *m = &s->to->modules[s->n];
 
@@ -118,6 +122,7 @@ static struct list *listnow(void)
 	l->size = headsize(count.n) + count.bytes;
 	s = (struct scan){ .to = l, .bytes = headsize(count.n) };
 	dl_iterate_phdr(scanobject, &s);
+	l->dynamic = s.dynamic;
 	if (s.n != l->n || s.bytes != l->size) {
 		free(l);
 		return NULL;
@@ -127,7 +132,7 @@ static struct list *listnow(void)
 
 static bool alike(const struct list *a, const struct list *b)
 {
-	return a->n == b->n && a->size == b->size &&
+	return a->n == b->n && a->size == b->size && a->dynamic == b->dynamic &&
 	       !memcmp(a->modules, b->modules, a->size - sizeof(*a));
 }
 
@@ -179,12 +184,13 @@ static const struct list *upto(size_t *generation)
 	return __atomic_load_n(&images.current, __ATOMIC_ACQUIRE);
 }
 
-void imagescopy(uintptr_t fs)
+bool imagescopy(uintptr_t fs)
 {
+	const struct list *l;
 	size_t generation;
 
 	do {
-		const struct list *l = upto(&generation);
+		l = upto(&generation);
 
 		for (size_t i = 0; i < l->n; i++) {
 			const struct module *m = &l->modules[i];
@@ -195,6 +201,7 @@ void imagescopy(uintptr_t fs)
 		}
 	} while (__atomic_load_n(images.generation, __ATOMIC_ACQUIRE) !=
 		 generation);
+	return l->dynamic;
 }
 
 void imagesfork(void)
