@@ -7,10 +7,11 @@
  *      stack for the next: of a tree of threads only a branch lives at a time.
  *      Others run beside who makes them, as far as there are Ps.
  * Learning: what is measured is how long the maker was kept waiting. credit says how
- *      many of a kind did it briefly; a longer one costs several, and one that computes
- *      all. Where there is none one in a while runs first to see, the fewer the more
- *      often that was wrong. A kind that is known is measured now and then; but sysmon
- *      tells when it found that some G let others wait (sched.nheld).
+ *      many of a kind did it briefly; a longer one costs several. Where there is none one
+ *      in a while runs first to see, the fewer the more often that was wrong. A kind that
+ *      is known is measured now and then. But if sysmon finds that a G computes while
+ *      others wait (sched.nheld), that costs all, and the kind is trusted ever less: of
+ *      a hundred short ones and a long one in turns few run first.
  *      Kinds share an entry by accident, and Ps write it unlocked: it is a guess.
  * Waking: nobody is woken for a maker that goes on so soon. If those below it, on the
  *      ring, have not moved for a while, there is a tree to share (sharelifo); if the
@@ -20,10 +21,9 @@
 
 #define KINDS 256
 #define SOON 10000 /* cputicks, some 4 us: not worth another P's while */
-#define LONG 2500000 /* 1 ms: it computes */
 #define STUCK 100000
 #define SURE 16 /* most credit */
-#define WRONG 4 /* what a long one costs */
+#define WRONG 4 /* what a longer one costs */
 #define TRY 4u /* so many run in turn before one goes first, */
 #define RARELY 9 /* doubled so often at most */
 
@@ -53,24 +53,28 @@ static bool tryfirst(struct kind *k)
 	return true;
 }
 
+static void distrust(struct kind *k, uint8_t steps)
+{
+	uint8_t wrong = READ_ONCE(k->wrong) + steps;
+
+	WRITE_ONCE(k->credit, 0);
+	WRITE_ONCE(k->wrong, wrong < RARELY ? wrong : RARELY);
+}
+
 /* The maker has waited so long for one of k. */
 static void judge(struct kind *k, uint64_t ticks)
 {
 	int8_t credit = READ_ONCE(k->credit);
 	uint8_t wrong = READ_ONCE(k->wrong);
 
-	if (ticks < SOON) {
-		if (credit == SURE)
-			return;
-		WRITE_ONCE(k->credit, credit + 1);
-		if (credit + 1 == SURE)
-			WRITE_ONCE(k->wrong, 0);
-	} else if (ticks < LONG && credit > WRONG) {
+	if (ticks >= SOON && credit > WRONG) {
 		WRITE_ONCE(k->credit, credit - WRONG);
-	} else {
-		wrong += ticks < LONG ? 1 : 3;
-		WRITE_ONCE(k->credit, 0);
-		WRITE_ONCE(k->wrong, wrong < RARELY ? wrong : RARELY);
+	} else if (ticks >= SOON) {
+		distrust(k, 1);
+	} else if (credit < SURE) {
+		WRITE_ONCE(k->credit, credit + 1);
+		if (credit + 1 == SURE && wrong)
+			WRITE_ONCE(k->wrong, wrong - 1);
 	}
 }
 
@@ -109,7 +113,7 @@ static bool runfirst(struct m **mp, struct g *gp, struct kind *k)
 	if (!goturn(mp, gp))
 		return false;
 	if (unlikely(READ_ONCE(sched.nheld) != held))
-		judge(k, LONG);
+		distrust(k, 3);
 	else if (now)
 		judge(k, cputicks() - now);
 	return true;
