@@ -68,6 +68,16 @@ static struct g *stealwork(struct m *mp, struct p *pp, int64_t now)
 	return NULL;
 }
 
+/* Timers that are due, on whatever P: who is on the way to run them may be long in coming. */
+static struct g *duework(struct m *mp, struct p *pp, int64_t now)
+{
+	if (timersearliest() > now)
+		return NULL;
+	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs); i++)
+		runtimers(mp, allp[i], now);
+	return runqget(pp, false);
+}
+
 /* Something is queued somewhere. */
 bool anywork(void)
 {
@@ -266,6 +276,9 @@ struct g *findrunnable(struct m *mp)
 			if (gp)
 				return gp;
 		}
+		gp = duework(mp, pp, nanotime());
+		if (gp)
+			return gp;
 		gp = goidle(mp);
 		if (gp)
 			return gp;
