@@ -250,15 +250,12 @@ void goready(struct m *mp, struct g *gp)
 		wakep();
 }
 
-/* goready for a list linked by schedlink, in that order, with one wake-up. */
-void goreadylist(struct m *mp, struct g *list)
+/* Queue the Gs of a list on mp's P, in that order; with next the first runs next. False:
+ * there is nobody to wake for them. */
+static bool putlist(struct m *mp, struct g *list, bool next)
 {
 	bool put = false;
 
-	if (list && !list->schedlink) {
-		goready(mp, list);
-		return;
-	}
 	while (list) {
 		struct g *gp = list;
 		struct p *pp = mp->p;
@@ -269,16 +266,40 @@ void goreadylist(struct m *mp, struct g *list)
 			continue;
 		}
 		setrunnable(gp);
-		runqput(pp, gp, false);
+		runqput(pp, gp, next);
+		next = false;
 		put = true;
 	}
-	if (!put)
-		return;
+	return put;
+}
+
+/* Gs were queued, and somebody else may run them. */
+static void wakefor(void)
+{
 	if (unlikely(sysmonlazy()))
 		sysmonneeded();
 	fullfence(); /* queued before npidle is read: the dance */
 	if (READ_ONCE(sched.npidle))
 		wakep();
+}
+
+/* goready for a list linked by schedlink, in that order, with one wake-up. */
+void goreadylist(struct m *mp, struct g *list)
+{
+	if (list && !list->schedlink)
+		goready(mp, list);
+	else if (putlist(mp, list, false))
+		wakefor();
+}
+
+/* The same for those whose time has come: the first goes before those that compute, as who
+ * is woken does, the others wait their turn. On g0, where this P looks at its queue next. */
+void goreadydue(struct m *mp, struct g *list)
+{
+	bool one = list && !list->schedlink && mp->p && alone(mp->p);
+
+	if (putlist(mp, list, true) && !one && !sysmonsoon() && !sysmonlazy())
+		wakefor();
 }
 
 /* Cannot use the P to run gp now: the queue of everybody. */

@@ -513,6 +513,7 @@ struct m *gopark(struct m *mp);
 void goenter(struct m *mp, struct g *gp);
 void goready(struct m *mp, struct g *gp);
 void goreadylist(struct m *mp, struct g *list);	/* linked by schedlink */
+void goreadydue(struct m *mp, struct g *list);
 void mstart(void *mp);
 void schedloop(int busy);
 struct m *gowaitp(struct m *mp);
@@ -588,7 +589,7 @@ void timersmove(struct p *from, struct p *to);
 /* ---- sema.c ------------------------------------------------------------------------ */
 void semainit(void);
 void semagrow(uint32_t n);
-void semtimeout(struct m *mp, struct g *gp, uint32_t seq);
+bool semtimeout(struct g *gp, uint32_t seq);
 #define INT_SIGNAL 1 /* g->interrupted */
 #define INT_CANCEL 2
 bool ginterrupted(struct m *mp, struct g *gp, int why);

@@ -297,11 +297,10 @@ static bool takeoff(struct g *gp, uint32_t seq, int res, bool interrupt)
 	}
 }
 
-/* A deadline has passed. Any M. */
-void semtimeout(struct m *mp, struct g *gp, uint32_t seq)
+/* A deadline has passed. Any M. True: the caller is to make gp ready. */
+bool semtimeout(struct g *gp, uint32_t seq)
 {
-	if (takeoff(gp, seq, -ETIMEDOUT, false))
-		goready(mp, gp);
+	return takeoff(gp, seq, -ETIMEDOUT, false);
 }
 
 /* End gp's wait with -EINTR or -ECANCELED, now or, if it is in none, the next one;

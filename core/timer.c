@@ -7,6 +7,9 @@
  *      sure that nothing was missed. Those timers are coarse: 10 ms << step from now,
  *      at multiples of half of that, so one list for each step is in order, to add and
  *      to delete cost nothing, and thousands fire with one wake-up.
+ * Fair: those that are due stay in the heap, in order, until their turn to run is near,
+ *      and then go to the end of the queue, but for the first of them. Were all fired at once, a queue that is full
+ *      would send half of them to the global one, which those that come later overtake.
  * Invariants: heap[i]->when <= heap[4i+1..4i+4]->when; heap[i]->idx == i + 1;
  *      when0 is the lesser of heap[0]->when and coarse0, or NEVER.
  * Locks: pp->timerlock. A fired timer is out of its heap before semtimeout takes
@@ -15,6 +18,14 @@
 #include "core/runtime.h"
 
 #define FANOUT 4
+#define BATCH	(SCHEDTICKS - 1) /* as many as run until the next look */
+#define FIREMIN 16
+
+/* A timer that was taken off for its time has come. */
+struct due {
+	struct g *gp;
+	uint32_t seq;
+};
 
 static void place(struct p *pp, uint32_t i, struct timer *t)
 {
@@ -218,34 +229,70 @@ void timerdel(struct timer *t)
 	unlock(&pp->timerlock);
 }
 
-/* End the waits of pp's Gs whose deadline has passed. Any M. Returns the next
- * deadline, NEVER if there is none. */
-int64_t runtimers(struct m *mp, struct p *pp, int64_t now)
+/* How many to fire before the next look, see "Fair"; some in any case. */
+static uint32_t firemax(struct p *pp)
 {
-	int64_t when = load_acquire(&pp->when0); /* hint */
+	uint32_t len;
 
-	if (likely(when > now))
-		return when;
-	for (;;) {
-		struct timer *t;
-		uint32_t seq;
+	if (!pp)
+		return UINT32_MAX;
+	len = pp->runqtail - READ_ONCE(pp->runqhead);
+	if (len > RUNQ / 2 - FIREMIN)
+		return FIREMIN;
+	return len > RUNQ / 2 - BATCH ? RUNQ / 2 - len : BATCH;
+}
 
-		lock(&pp->timerlock);
-		if (pp->ntimers && pp->heap[0]->when <= now) {
-			t = pp->heap[0];
-			seq = t->seq;
+/* Disarm up to n that are due, the earliest first; how many. Holds timerlock. */
+static uint32_t takedue(struct p *pp, int64_t now, struct due *due, uint32_t n)
+{
+	uint32_t i = 0;
+
+	while (i < n) {
+		struct timer *t = pp->ntimers ? pp->heap[0] : NULL;
+
+		if (t && t->when <= now) {
+			due[i].seq = t->seq;
 			removeat(pp, 0);
-			setwhen0(pp);
 		} else if ((t = duecoarse(pp, now))) {
-			seq = t->seq;
+			due[i].seq = t->seq;
 		} else {
 			break;
 		}
-		unlock(&pp->timerlock);
-		semtimeout(mp, container_of(t, struct g, timer), seq);
+		due[i++].gp = container_of(t, struct g, timer);
 	}
-	when = pp->when0;
-	unlock(&pp->timerlock);
+	setwhen0(pp);
+	return i;
+}
+
+/* End the waits of pp's Gs whose deadline has passed, of many only the earliest. Any M,
+ * on g0. Returns the next deadline, NEVER if there is none. */
+int64_t runtimers(struct m *mp, struct p *pp, int64_t now)
+{
+	int64_t when = load_acquire(&pp->when0); /* hint */
+	uint32_t max;
+
+	if (likely(when > now))
+		return when;
+	max = firemax(mp->p);
+	do {
+		struct due due[BATCH];
+		struct g *list, **tail = &list;
+		uint32_t n;
+
+		lock(&pp->timerlock);
+		n = takedue(pp, now, due, max < BATCH ? max : BATCH);
+		when = pp->when0;
+		unlock(&pp->timerlock);
+		for (uint32_t i = 0; i < n; i++) {
+			if (!semtimeout(due[i].gp, due[i].seq))
+				continue;
+			*tail = due[i].gp;
+			tail = &due[i].gp->schedlink;
+		}
+		*tail = NULL;
+		goreadydue(mp, list);
+		max -= n;
+	} while (max && when <= now);
 	return when;
 }
 
