@@ -112,6 +112,12 @@ struct timer {
 };
 #define COARSE UINT32_MAX
 
+/* Of the heap: who looks for the least does not look at the Gs. */
+struct timerslot {
+	int64_t when;
+	struct timer *t;
+};
+
 struct timerlist {
 	struct timer *first, **last;
 };
@@ -309,7 +315,7 @@ struct p {
 
 	/* guarded by timerlock; ntimers and when0 read by anybody as hints */
 	struct mutex timerlock cacheline;
-	struct timer **heap;
+	struct timerslot *heap;
 	uint32_t ntimers, heapcap;
 	struct timerlist coarse[TIMERSTEPS];
 	int64_t coarse0;	/* none of those is earlier; 0: there is none */

@@ -10,8 +10,8 @@
  * Fair: those that are due stay in the heap, in order, until their turn to run is near,
  *      and then go to the end of the queue, but for the first of them. Were all fired at once, a queue that is full
  *      would send half of them to the global one, which those that come later overtake.
- * Invariants: heap[i]->when <= heap[4i+1..4i+4]->when; heap[i]->idx == i + 1;
- *      when0 is the lesser of heap[0]->when and coarse0, or NEVER.
+ * Invariants: heap[i].when <= heap[4i+1..4i+4].when; heap[i].t->idx == i + 1;
+ *      when0 is the lesser of heap[0].when and coarse0, or NEVER.
  * Locks: pp->timerlock. A fired timer is out of its heap before semtimeout takes
  *      the bucket lock; waitseq tells whether the G still waits for the same thing.
  */
@@ -27,26 +27,26 @@ struct due {
 	uint32_t seq;
 };
 
-static void place(struct p *pp, uint32_t i, struct timer *t)
+static void place(struct p *pp, uint32_t i, struct timerslot s)
 {
-	pp->heap[i] = t;
-	WRITE_ONCE(t->idx, i + 1); /* timerdel's hint */
+	pp->heap[i] = s;
+	WRITE_ONCE(s.t->idx, i + 1); /* timerdel's hint */
 }
 
-static void siftup(struct p *pp, uint32_t i, struct timer *t)
+static void siftup(struct p *pp, uint32_t i, struct timerslot s)
 {
 	while (i > 0) {
 		uint32_t up = (i - 1) / FANOUT;
 
-		if (pp->heap[up]->when <= t->when)
+		if (pp->heap[up].when <= s.when)
 			break;
 		place(pp, i, pp->heap[up]);
 		i = up;
 	}
-	place(pp, i, t);
+	place(pp, i, s);
 }
 
-static void siftdown(struct p *pp, uint32_t i, struct timer *t)
+static void siftdown(struct p *pp, uint32_t i, struct timerslot s)
 {
 	for (;;) {
 		uint32_t c = i * FANOUT + 1, min = c;
@@ -54,19 +54,19 @@ static void siftdown(struct p *pp, uint32_t i, struct timer *t)
 		if (c >= pp->ntimers)
 			break;
 		for (uint32_t k = c + 1; k < c + FANOUT && k < pp->ntimers; k++)
-			if (pp->heap[k]->when < pp->heap[min]->when)
+			if (pp->heap[k].when < pp->heap[min].when)
 				min = k;
-		if (pp->heap[min]->when >= t->when)
+		if (pp->heap[min].when >= s.when)
 			break;
 		place(pp, i, pp->heap[min]);
 		i = min;
 	}
-	place(pp, i, t);
+	place(pp, i, s);
 }
 
 static void setwhen0(struct p *pp)
 {
-	int64_t when = pp->ntimers ? pp->heap[0]->when : NEVER;
+	int64_t when = pp->ntimers ? pp->heap[0].when : NEVER;
 
 	if (pp->coarse0 && pp->coarse0 < when)
 		when = pp->coarse0;
@@ -77,13 +77,14 @@ static void setwhen0(struct p *pp)
 
 static void removeat(struct p *pp, uint32_t i)
 {
-	struct timer *t = pp->heap[i], *last = pp->heap[--pp->ntimers];
+	struct timer *t = pp->heap[i].t;
+	struct timerslot last = pp->heap[--pp->ntimers];
 
 	/* release: done with t; pairs with timerdel, whose G arms it anew */
 	store_release(&t->idx, 0);
-	if (t == last)
+	if (t == last.t)
 		return;
-	if (i > 0 && last->when < pp->heap[(i - 1) / FANOUT]->when)
+	if (i > 0 && last.when < pp->heap[(i - 1) / FANOUT].when)
 		siftup(pp, i, last);
 	else
 		siftdown(pp, i, last);
@@ -91,15 +92,18 @@ static void removeat(struct p *pp, uint32_t i)
 
 static void grow(struct p *pp)
 {
-	uint32_t cap = pp->heapcap ? pp->heapcap * 2 : PAGE / sizeof(void *);
-	struct timer **heap = sysalloc(cap * sizeof(*heap));
+	uint32_t cap = pp->heapcap ? pp->heapcap * 2
+				   : PAGE / sizeof(struct timerslot) - FANOUT;
+	struct timerslot *heap = sysalloc((cap + FANOUT) * sizeof(*heap));
 
 	if (!heap)
 		throw("timers: out of memory for %u timers", cap);
+	heap += FANOUT - 1; /* the children of one on one cache line */
 	for (uint32_t i = 0; i < pp->ntimers; i++)
 		heap[i] = pp->heap[i];
 	if (pp->heap)
-		sysfree(pp->heap, pp->heapcap * sizeof(*heap));
+		sysfree(pp->heap - (FANOUT - 1),
+			(pp->heapcap + FANOUT) * sizeof(*heap));
 	pp->heap = heap;
 	pp->heapcap = cap;
 }
@@ -109,7 +113,7 @@ static void insert(struct p *pp, struct timer *t)
 	if (pp->ntimers == pp->heapcap)
 		grow(pp);
 	WRITE_ONCE(t->pp, pp);
-	siftup(pp, pp->ntimers++, t);
+	siftup(pp, pp->ntimers++, (struct timerslot){ t->when, t });
 }
 
 /* Arm t on pp. Any M; a bucket lock may be held. */
@@ -121,7 +125,7 @@ void timeradd(struct p *pp, struct timer *t, int64_t when, uint32_t seq)
 	t->when = when;
 	t->seq = seq;
 	insert(pp, t);
-	first = pp->heap[0] == t;
+	first = t->idx == 1;
 	if (first)
 		setwhen0(pp);
 	unlock(&pp->timerlock);
@@ -202,29 +206,40 @@ static struct timer *duecoarse(struct p *pp, int64_t now)
 	return NULL;
 }
 
-/* Disarm t if it is still armed. Any M. timersmove may give it to another P while we
- * wait for the lock of this one. */
+/* The P of t, with its lock: timersmove may give t to another while we wait for one's. */
+static struct p *lockof(struct timer *t)
+{
+	for (;;) {
+		struct p *pp = READ_ONCE(t->pp);
+
+		lock(&pp->timerlock);
+		if (READ_ONCE(t->pp) == pp)
+			return pp;
+		unlock(&pp->timerlock);
+	}
+}
+
+static void removefine(struct p *pp, struct timer *t)
+{
+	bool first = t->idx == 1;
+
+	removeat(pp, t->idx - 1);
+	if (first)
+		setwhen0(pp);
+}
+
+/* Disarm t if it is still armed. Any M. */
 void timerdel(struct timer *t)
 {
 	struct p *pp;
 
 	if (load_acquire(&t->idx) == 0) /* pairs with removeat */
 		return;
-	for (;;) {
-		pp = READ_ONCE(t->pp);
-		lock(&pp->timerlock);
-		if (READ_ONCE(t->pp) == pp)
-			break;
-		unlock(&pp->timerlock);
-	}
+	pp = lockof(t);
 	if (t->idx == COARSE) {
 		unlink(pp, t);
 	} else if (t->idx) {
-		bool first = t->idx == 1;
-
-		removeat(pp, t->idx - 1);
-		if (first)
-			setwhen0(pp);
+		removefine(pp, t);
 	}
 	unlock(&pp->timerlock);
 }
@@ -248,9 +263,10 @@ static uint32_t takedue(struct p *pp, int64_t now, struct due *due, uint32_t n)
 	uint32_t i = 0;
 
 	while (i < n) {
-		struct timer *t = pp->ntimers ? pp->heap[0] : NULL;
+		struct timer *t;
 
-		if (t && t->when <= now) {
+		if (pp->ntimers && pp->heap[0].when <= now) {
+			t = pp->heap[0].t;
 			due[i].seq = t->seq;
 			removeat(pp, 0);
 		} else if ((t = duecoarse(pp, now))) {
@@ -317,7 +333,7 @@ void timersmove(struct p *from, struct p *to)
 	lock(&to->timerlock);
 	lock(&from->timerlock);
 	for (uint32_t i = 0; i < from->ntimers; i++)
-		insert(to, from->heap[i]);
+		insert(to, from->heap[i].t);
 	from->ntimers = 0;
 	for (uint32_t i = 0; i < TIMERSTEPS; i++) {
 		/* not in order now: some fire a step late */

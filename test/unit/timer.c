@@ -21,15 +21,15 @@ TestSuite(timer, .init = setup);
 static void checkheap(struct p *pp)
 {
 	for (uint32_t i = 0; i < pp->ntimers; i++) {
-		cr_assert_eq(pp->heap[i]->idx, i + 1);
-		cr_assert_eq(pp->heap[i]->pp, pp);
+		cr_assert_eq(pp->heap[i].t->idx, i + 1);
+		cr_assert_eq(pp->heap[i].t->when, pp->heap[i].when);
+		cr_assert_eq(pp->heap[i].t->pp, pp);
 		if (i > 0)
-			cr_assert_leq(pp->heap[(i - 1) / 4]->when,
-				      pp->heap[i]->when);
+			cr_assert_leq(pp->heap[(i - 1) / 4].when,
+				      pp->heap[i].when);
 	}
 	if (!pp->coarse0)
-		cr_assert_eq(pp->when0,
-			     pp->ntimers ? pp->heap[0]->when : NEVER);
+		cr_assert_eq(pp->when0, pp->ntimers ? pp->heap[0].when : NEVER);
 }
 
 /* The least deadline and the number of the timers that are armed on pp. */
