@@ -49,6 +49,7 @@ static int sleepuntil(int64_t deadline, bool ahead)
 			      .interruptible = true,
 			      .deadline = deadline };
 	struct timespec at = { deadline / 1000000000, deadline % 1000000000 };
+	uint32_t handled = gsighandled();
 
 	if (ahead && entersyscallsleep(deadline))
 		return sleephere(TIMER_ABSTIME, &at, NULL);
@@ -57,7 +58,8 @@ static int sleepuntil(int64_t deadline, bool ahead)
 
 		if (r == -ETIMEDOUT)
 			return 0;
-		if (r == -EINTR)
+		/* one whose handler ran just before may still end it */
+		if (r == -EINTR && gsighandled() != handled)
 			return r;
 		cancelpoint();
 	}
