@@ -207,6 +207,8 @@ struct semawait {
 /* Wait at an address. 0: woken; -EAGAIN: check said no; -ETIMEDOUT; -EINTR: a handler
  * has run; -ECANCELED; else the value that semawake's pick gave (> 0). May park. */
 int semawait(const struct semawait *w);
+/* Wait for nothing: -ETIMEDOUT, -EINTR, -ECANCELED as semawait, interruptible. May park. */
+int semasleep(int64_t deadline);
 /* Wake up to n waiters of addr whose mask meets `mask`, oldest first. Returns
  * how many. Never looks at the object. Any thread; not async-signal-safe. */
 uint32_t semawake(uintptr_t addr, uint32_t n, uint32_t mask);

@@ -55,13 +55,13 @@ void runqput(struct p *pp, struct g *gp, bool next)
 	bool lifo = next && pp->nextlifo;
 
 	if (next) {
+		pp->nextlifo = false;
 		if (!READ_ONCE(pp->runnext)) { /* and nobody else puts one there */
 			/* release: what gp is, for thieves */
 			store_release(&pp->runnext, gp);
 			return;
 		}
 		/* thieves take runnext by CAS, so exchange */
-		pp->nextlifo = false;
 		gp = xchg(&pp->runnext, gp);
 		if (!gp)
 			return;

@@ -111,6 +111,7 @@ struct timer {
 	uint32_t step;
 };
 #define COARSE UINT32_MAX
+#define SLEEPS 1ul /* g->waitaddr: in no queue, the timer is all; see semasleep */
 
 /* Of the heap: who looks for the least does not look at the Gs. */
 struct timerslot {
@@ -147,7 +148,7 @@ struct g {
 	uint64_t sigmask;	/* owner G writes */
 
 	/* waiting: guarded by the lock of the bucket of waitaddr */
-	uintptr_t waitaddr;	/* 0: in no queue */
+	uintptr_t waitaddr;	/* 0: in no queue; or SLEEPS */
 	struct g *semnext;	/* next address of the bucket (first waiter only) */
 	struct g *waitlink;	/* next waiter of this address */
 	struct g *waittail;	/* last waiter of this address (first only) */
@@ -588,6 +589,7 @@ void timeradd(struct p *pp, struct timer *t, int64_t when, uint32_t seq);
 void timeraddcoarse(struct p *pp, struct timer *t, int64_t when, uint32_t step,
 		    uint32_t seq);
 void timerdel(struct timer *t);
+bool timertake(struct g *gp);
 int64_t runtimers(struct m *mp, struct p *pp, int64_t now); /* next deadline */
 int64_t timersearliest(void);
 void timersmove(struct p *from, struct p *to);

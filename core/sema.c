@@ -5,7 +5,8 @@
  *      allocation, since a G waits for one thing at a time and carries the node.
  * Invariants: 1. a bucket chains the first waiter of each of its addresses by
  *      semnext; that one chains the others by waitlink and knows the last;
- *      2. gp->waitaddr is 0 exactly when gp is in no queue;
+ *      2. gp->waitaddr is 0 exactly when gp is in no queue; but one that only sleeps has
+ *      SLEEPS there, is in none, and whoever takes off its timer wakes it;
  *      3. whoever takes a G off a queue, under the bucket's lock, wakes it: there
  *      is one waker a wait;
  *      4. a waker never looks at the object, which may be gone once its releasing
@@ -266,6 +267,17 @@ static void dequeue(struct g **link, struct g *prev, struct g *gp)
 	WRITE_ONCE(gp->waitaddr, 0);
 }
 
+/* End gp's sleep: by a deadline, whose seq it is, if it was this one's; else (0) if its
+ * timer can still be taken off. */
+static bool endsleep(struct g *gp, uint32_t seq, int res)
+{
+	if (seq ? gp->waitseq != seq : !timertake(gp))
+		return false;
+	gp->waitres = res;
+	WRITE_ONCE(gp->waitaddr, 0);
+	return true;
+}
+
 /* Take gp off the queue it is in, if it waits and is in wait number seq (0: any).
  * gp's bucket can change meanwhile (semarequeue), so look again under its lock. */
 static bool takeoff(struct g *gp, uint32_t seq, int res, bool interrupt)
@@ -277,6 +289,13 @@ static bool takeoff(struct g *gp, uint32_t seq, int res, bool interrupt)
 
 		if (!addr)
 			return false;
+		if (addr == SLEEPS) {
+			if (endsleep(gp, seq, res))
+				return true;
+			if (READ_ONCE(gp->waitaddr) == SLEEPS)
+				return false; /* its timer is not armed, or fires */
+			continue;
+		}
 		b = lockbucket(addr);
 		if (READ_ONCE(gp->waitaddr) != addr) {
 			unlockquick(&b->lock);
@@ -347,6 +366,43 @@ static void foreignsleep(struct m *mp, struct g *gp, int64_t deadline)
 	goenter(mp, gp);
 }
 
+/* gp is about to wait. Before it can be found: the waker makes it Grunnable. */
+static inline void beginwait(struct g *gp, enum waitreason reason,
+			     bool interruptible)
+{
+	gp->waitseq++;
+	if (gp->waitseq == 0)
+		gp->waitseq = 1; /* 0 is "any" in takeoff */
+	gp->waitres = 0;
+	gp->waitreason = (uint8_t)reason;
+	gp->interruptible = interruptible;
+	gp->norestart = false;
+	WRITE_ONCE(gp->status, Gwaiting);
+}
+
+/* It can be found from now on: what was sent before that ends its wait, too. */
+static inline void lookinterrupted(struct m *mp, struct g *gp)
+{
+	/* after it can be found: pairs with the fence of ginterrupted */
+	int why = READ_ONCE(gp->interrupted);
+
+	/* the sender may have found it running, and come for it only now */
+	if (READ_ONCE(gp->sigpend) & ~gp->sigmask)
+		why |= INT_SIGNAL;
+	if (why && takeoff(gp, 0, why & INT_CANCEL ? -ECANCELED : -EINTR, true))
+		goready(mp, gp);
+}
+
+/* A cancellation that did not end this wait is for the next: who waits on need not have
+ * looked in between. */
+static inline void clearinterrupted(struct g *gp)
+{
+	if (unlikely(READ_ONCE(gp->interrupted)))
+		__atomic_fetch_and(&gp->interrupted,
+				   gp->waitres == -ECANCELED ? 0 : INT_CANCEL,
+				   __ATOMIC_SEQ_CST);
+}
+
 /* semawait from acquirem to releasem, which are the caller's: no handler runs before it
  * says so. *res is what semawait returns. */
 struct m *semapark(struct m *mp, const struct semawait *w, int *res)
@@ -360,16 +416,8 @@ struct m *semapark(struct m *mp, const struct semawait *w, int *res)
 		*res = -EAGAIN;
 		return mp;
 	}
-	gp->waitseq++;
-	if (gp->waitseq == 0)
-		gp->waitseq = 1; /* 0 is "any" in takeoff */
+	beginwait(gp, w->reason, w->interruptible);
 	gp->waitmask = w->mask ? w->mask : ~0u;
-	gp->waitres = 0;
-	gp->waitreason = (uint8_t)w->reason;
-	gp->interruptible = w->interruptible;
-	gp->norestart = false;
-	/* before it is in the queue: the waker makes it Grunnable */
-	WRITE_ONCE(gp->status, Gwaiting);
 	enqueue(b, gp, w->addr);
 	unlockquick(&b->lock);
 	if (timed && !gp->foreign) {
@@ -381,18 +429,8 @@ struct m *semapark(struct m *mp, const struct semawait *w, int *res)
 		else
 			timeradd(pp, &gp->timer, w->deadline, gp->waitseq);
 	}
-	if (w->interruptible) {
-		/* after the queue: pairs with the fence of ginterrupted */
-		int why = READ_ONCE(gp->interrupted);
-
-		/* the sender may have found it running, and come for it only now */
-		if (READ_ONCE(gp->sigpend) & ~gp->sigmask)
-			why |= INT_SIGNAL;
-		if (why &&
-		    takeoff(gp, 0, why & INT_CANCEL ? -ECANCELED : -EINTR,
-			    true))
-			goready(mp, gp);
-	}
+	if (w->interruptible)
+		lookinterrupted(mp, gp);
 	if (w->unlock)
 		w->unlock(w->unlockarg);
 	if (gp->foreign && timed)
@@ -401,12 +439,8 @@ struct m *semapark(struct m *mp, const struct semawait *w, int *res)
 		mp = gopark(mp);
 	if (timed)
 		timerdel(&gp->timer);
-	/* a cancellation that did not end this wait is for the next: who waits on
-	 * need not have looked in between */
-	if (w->interruptible && unlikely(READ_ONCE(gp->interrupted)))
-		__atomic_fetch_and(&gp->interrupted,
-				   gp->waitres == -ECANCELED ? 0 : INT_CANCEL,
-				   __ATOMIC_SEQ_CST);
+	if (w->interruptible)
+		clearinterrupted(gp);
 	*res = gp->waitres;
 	return mp;
 }
@@ -416,6 +450,36 @@ int semawait(const struct semawait *w)
 	int res;
 
 	releasem(semapark(acquirem(), w, &res));
+	return res;
+}
+
+/* As semawait at an address that nobody wakes: without a queue, the timer is all there is
+ * to take off. */
+int semasleep(int64_t deadline)
+{
+	struct m *mp = acquirem();
+	struct g *gp = curg();
+	int res;
+
+	if (unlikely(gp->foreign)) {
+		struct semawait w = { .addr = (uintptr_t)&res,
+				      .reason = WAIT_SLEEP,
+				      .interruptible = true,
+				      .deadline = deadline };
+
+		mp = semapark(mp, &w, &res);
+	} else {
+		beginwait(gp, WAIT_SLEEP, true);
+		/* release: whoever sees it sees the wait's number */
+		store_release(&gp->waitaddr, SLEEPS);
+		timeradd(mp->p ? mp->p : allp[0], &gp->timer, deadline,
+			 gp->waitseq);
+		lookinterrupted(mp, gp);
+		mp = gopark(mp);
+		clearinterrupted(gp);
+		res = gp->waitres;
+	}
+	releasem(mp);
 	return res;
 }
 

@@ -228,6 +228,26 @@ static void removefine(struct p *pp, struct timer *t)
 		setwhen0(pp);
 }
 
+/* Disarm gp's timer if it is armed for a sleep (semasleep). True: it is the caller's to
+ * end that. Any M. */
+bool timertake(struct g *gp)
+{
+	struct timer *t = &gp->timer;
+	struct p *pp;
+	bool armed;
+
+	/* it looks for what ended its wait after it was armed */
+	if (load_acquire(&t->idx) == 0)
+		return false;
+	pp = lockof(t);
+	/* waitaddr is set before it is armed, under this lock */
+	armed = t->idx && READ_ONCE(gp->waitaddr) == SLEEPS;
+	if (armed)
+		removefine(pp, t);
+	unlock(&pp->timerlock);
+	return armed;
+}
+
 /* Disarm t if it is still armed. Any M. */
 void timerdel(struct timer *t)
 {

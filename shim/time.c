@@ -43,18 +43,13 @@ static idlepath int sleephere(int flags, const struct timespec *req,
 /* Sleep until deadline, which is `ahead` or past. 0, or -EINTR if a handler ran. */
 static int sleepuntil(int64_t deadline, bool ahead)
 {
-	char here; /* an address that nobody wakes */
-	struct semawait w = { .addr = (uintptr_t)&here,
-			      .reason = WAIT_SLEEP,
-			      .interruptible = true,
-			      .deadline = deadline };
 	struct timespec at = { deadline / 1000000000, deadline % 1000000000 };
 	uint32_t handled = gsighandled();
 
 	if (ahead && entersyscallsleep(deadline))
 		return sleephere(TIMER_ABSTIME, &at, NULL);
 	for (;;) {
-		int r = semawait(&w);
+		int r = semasleep(deadline);
 
 		if (r == -ETIMEDOUT)
 			return 0;

@@ -195,6 +195,76 @@ Test(timer, move, .timeout = 20)
 	checkheap(&ps[1]);
 }
 
+/* Of many that are due the earliest go into the queue, as many as there is room for and in
+ * that order; the others keep theirs in the heap. */
+Test(timer, in_due_order, .timeout = 20)
+{
+	static struct g g0;
+	struct m m = { .p = &ps[0], .g0 = &g0 };
+	uint32_t seed = 3;
+	int64_t last = 0;
+
+	for (int i = 0; i < NT; i++) {
+		gs[i].waitseq = 7;
+		gs[i].waitaddr = SLEEPS;
+		timeradd(&ps[i % 2], &gs[i].timer, 1 + rnd(&seed) % 1000000, 7);
+	}
+	for (int left = NT; left;) {
+		struct p *pp = &ps[ps[1].ntimers > ps[0].ntimers];
+		uint32_t was = pp->ntimers, len = m.p->runqtail - m.p->runqhead,
+			 fired;
+
+		runtimers(&m, pp, 1000000);
+		fired = was - pp->ntimers;
+		cr_assert_gt(fired, 0u, "whatever else is in the queue");
+		cr_assert_lt(fired, SCHEDTICKS);
+		cr_assert_eq(m.p->runqtail - m.p->runqhead, len + fired - 1,
+			     "all but the first in the ring");
+		for (uint32_t i = 0; i < fired; i++, left--) {
+			struct g *gp =
+				i ? m.p->runq[(m.p->runqtail - fired + i) %
+					      RUNQ]
+				  : m.p->runnext;
+
+			cr_assert_eq(gp->waitaddr, 0u);
+			cr_assert_eq(gp->waitres, -ETIMEDOUT);
+			if (i)
+				cr_assert_leq(last, gp->timer.when);
+			last = gp->timer.when;
+		}
+		cr_assert(!pp->ntimers || pp->heap[0].when >= last);
+		/* as many run until the next look, or only one, if that takes long */
+		fired = rnd(&seed) % 2 ? 1 : SCHEDTICKS;
+		while (fired-- && runqget(m.p, false))
+			;
+		while (m.p->runqtail - m.p->runqhead > RUNQ - SCHEDTICKS)
+			runqget(m.p, false);
+	}
+}
+
+/* A sleeper's timer is taken by one alone, and only if it is for a sleep. */
+Test(timer, take, .timeout = 20)
+{
+	struct g *gp = &gs[0];
+
+	gp->waitseq = 1;
+	gp->waitaddr = SLEEPS;
+	cr_assert(!timertake(gp), "not armed yet");
+	timeradd(&ps[0], &gp->timer, 500, 1);
+	cr_assert(timertake(gp));
+	cr_assert(!timertake(gp));
+	cr_assert_eq(ps[0].when0, NEVER);
+	gp->waitaddr = 0x1000; /* it waits for something else now */
+	timeradd(&ps[0], &gp->timer, 500, 2);
+	cr_assert(!timertake(gp));
+	cr_assert_eq(gp->timer.idx, 1u);
+	timerdel(&gp->timer);
+	gp->waitaddr = SLEEPS;
+	cr_assert(!semtimeout(gp, 2), "a deadline of another wait");
+	cr_assert(semtimeout(gp, 1));
+	cr_assert_eq(gp->waitaddr, 0u);
+}
+
 /* ---- coarse ones ---------------------------------------------------------- */
 
 Test(timer, coarse_when, .timeout = 20)
