@@ -69,6 +69,8 @@ struct corehooks {
 	void (*foreign)(void);
 	/* The most bytes that the kernel writes for a signal (AT_MINSIGSTKSZ). */
 	size_t sigframe;
+	/* What every wait looks at in an identity is so far from the thread pointer. */
+	size_t identityhot;
 	/* The kernel-thread state that the C library keeps for a thread (rseq
 	 * area, robust list) moves from thread pointer `from` to `to`. */
 	void (*mstate_move)(uintptr_t from, uintptr_t to);

@@ -288,6 +288,7 @@ bool shimstart(void)
 	corehooks.nanotime = clocknow;
 	corehooks.identity_new = identity_new;
 	corehooks.identity_reset = identity_reset;
+	corehooks.identityhot = (uintptr_t)identity_cancel(0);
 	corehooks.mstate_move = identity_mstate;
 	corehooks.attention = cancelattend;
 	corehooks.sigframe = getauxval(AT_MINSIGSTKSZ);

@@ -1,5 +1,5 @@
 /* runq.c - the run queues: order, overflow, the global queue, thieves.
- * A queue never looks into a G, so that a G here is only an address.
+ * A queue looks into a G only to have it in the cache: a G here is zeroed memory.
  */
 #include "test/unit/unit.h"
 
