@@ -6,10 +6,8 @@
  * which uses the shared form on private words, else if the mapping is private. Nothing
  * that was found out about a mapping is kept: the program can put another in its place
  * without our seeing it.
- * A wake serves our waiters first. If there was none, it asks the kernel: code that has
- * the system call inline waits there. If there was one, the word is ours, and nobody
- * waits in the kernel, unless the word of some wait through us was the kernel's: then
- * every wake asks for those still missing. So a wake need not know whose the word
+ * A wake serves our waiters first and asks the kernel for those still missing: code
+ * that has the system call inline waits there. So a wake need not know whose the word
  * is, which takes a microsecond to find out; nor may it, since it would lose a wake-up
  * where it knew otherwise than the waiter: libstdc++ makes its last call a jump, so that
  * its wakes seem to come from the program.
@@ -228,10 +226,7 @@ static bool waits(long op)
 	}
 }
 
-/* Some wait through us is, or was, the kernel's. */
-static bool kernelwaits;
-
-/* Wake n of ours, then, for those missing, the kernel's, if there may be any. */
+/* Wake n of ours, then, for those missing, the kernel's. */
 static long wake(long *a, uint32_t mask)
 {
 	uint32_t n = (uint32_t)a[2], woken;
@@ -241,9 +236,7 @@ static long wake(long *a, uint32_t mask)
 		n = UINT32_MAX;
 	/* as the kernel, which for a count of zero wakes one, if any */
 	woken = semawake((uintptr_t)a[0], n ? n : 1, mask);
-	/* relaxed: set before the wait, whose word the caller has changed since */
-	if (woken >= (n ? n : 1) ||
-	    (woken && !__atomic_load_n(&kernelwaits, __ATOMIC_RELAXED)))
+	if (woken >= (n ? n : 1))
 		return woken;
 	a[2] = (int)(n - woken < INT32_MAX ? n - woken : INT32_MAX);
 	more = kernel(a);
@@ -411,10 +404,7 @@ bool futexcall(long *a, void *caller, long *res)
 		*res = r < 0 ? ret_errno((int)r) : r;
 		return true;
 	}
-	if (!waits(a[1]))
-		return false;
-	__atomic_store_n(&kernelwaits, true, __ATOMIC_RELAXED);
-	if (!ong())
+	if (!ong() || !waits(a[1]))
 		return false;
 	*res = kernelwait(a);
 	return true;
