@@ -11,13 +11,23 @@ static int64_t now(void)
 	return ts.tv_sec * 1000000000l + ts.tv_nsec;
 }
 
-/* In place, after entersyscallsleep: as clock_nanosleep(2). */
+static struct timespec timespecof(int64_t ns)
+{
+	if (ns < 0)
+		ns = 0;
+	return (struct timespec){ ns / 1000000000, ns % 1000000000 };
+}
+
+/* In place, after entersyscallsleep: as clock_nanosleep(2). What the kernel says is left
+ * has the timer's slack in it: to go on with that again and again would take for ever
+ * where signals come faster, so the sleep goes on until a time. */
 static idlepath int sleephere(int flags, const struct timespec *req,
 			      struct timespec *rem)
 {
 	uint32_t handled = gsighandled();
 	bool outer = self.incall;
-	struct timespec left = *req;
+	struct timespec left = *req, at;
+	int64_t deadline = 0;
 	int r;
 
 	self.incall = true;
@@ -27,15 +37,19 @@ static idlepath int sleephere(int flags, const struct timespec *req,
 		if (likely(r != -EINTR) || gsighandled() != handled ||
 		    cancelpending())
 			break;
-		if (!(flags & TIMER_ABSTIME))
-			req = &left;
+		if (flags & TIMER_ABSTIME)
+			continue;
+		deadline = now() + left.tv_sec * 1000000000l + left.tv_nsec;
+		at = timespecof(deadline);
+		req = &at;
+		flags |= TIMER_ABSTIME;
 	}
 	callend(&outer);
 	leavesyscallwait();
 	if (unlikely(r == -EINTR)) {
 		cancelpoint();
 		if (rem)
-			*rem = left;
+			*rem = deadline ? timespecof(deadline - now()) : left;
 	}
 	return r;
 }
@@ -43,7 +57,7 @@ static idlepath int sleephere(int flags, const struct timespec *req,
 /* Sleep until deadline, which is `ahead` or past. 0, or -EINTR if a handler ran. */
 static int sleepuntil(int64_t deadline, bool ahead)
 {
-	struct timespec at = { deadline / 1000000000, deadline % 1000000000 };
+	struct timespec at = timespecof(deadline);
 	uint32_t handled = gsighandled();
 
 	if (ahead && entersyscallsleep(deadline))
@@ -76,13 +90,8 @@ static int sleeppark(const struct timespec *req, struct timespec *rem)
 	left = d;
 	d += now();
 	r = sleepuntil(d, left > 0);
-	if (r == -EINTR && rem) {
-		left = d - now();
-		if (left < 0)
-			left = 0;
-		rem->tv_sec = left / 1000000000;
-		rem->tv_nsec = left % 1000000000;
-	}
+	if (r == -EINTR && rem)
+		*rem = timespecof(d - now());
 	return r;
 }
 

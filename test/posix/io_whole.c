@@ -4,7 +4,7 @@
  * as any, and one that is bound to a processor.
  */
 #include "iocheck.h"
-#include <dirent.h>
+#include "storm.h"
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
@@ -14,27 +14,6 @@ enum { BIG = 1000000, ROUNDS = 6 };
 static char big[BIG];
 static int end[2], file;
 static size_t at; /* where a send begins */
-
-/* ---- Signals --------------------------------------------------------------- */
-
-/* To each of the kernel's threads, as fast as it goes. */
-static void sends_signals(pid_t to)
-{
-	char path[40];
-	struct dirent *e;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)to);
-	for (;;) {
-		d = opendir(path);
-		CHECK(d);
-		while ((e = readdir(d)) != NULL)
-			if (e->d_name[0] != '.')
-				syscall(SYS_tgkill, to, atoi(e->d_name),
-					SIGURG);
-		closedir(d);
-	}
-}
 
 /* ---- Calls ----------------------------------------------------------------- */
 
@@ -127,10 +106,7 @@ int main(void)
 	compose(big, 0, BIG);
 	file = memfd_create("io_whole", 0);
 	CHECK(file >= 0 && write(file, big, BIG) == BIG);
-	child = fork();
-	CHECK(child >= 0);
-	if (child == 0)
-		sends_signals(getppid());
+	child = begin_storm();
 	current = &i;
 	for (i = 0; i < CALLS; i++) {
 		section(calls[i].name);
@@ -148,7 +124,6 @@ int main(void)
 			close(end[1]);
 		}
 	}
-	CHECK(kill(child, SIGKILL) == 0);
-	CHECK_EQ(waitpid(child, NULL, 0), child);
+	end_storm(child);
 	return 0;
 }

@@ -1,9 +1,11 @@
 /*
  * sleep_ends - a sleep that falls due while a signal or a cancellation comes for it ends
  * once, for one of them: with 0 not before its time; with EINTR if a handler ran, and
- * then the rest is right; or the thread ends.
+ * then the rest is right; or the thread ends. And it does end where signals that the
+ * program ignores come faster than it lasts.
  */
 #include "check.h"
+#include "storm.h"
 
 enum { N = 24, LONGEST = 300000 /* ns */ };
 
@@ -70,6 +72,22 @@ static void *cancelled(void *arg)
 	return NULL;
 }
 
+static void *sleeps_on(void *arg)
+{
+	for (int i = 0; i < 200; i++)
+		CHECK(sleeps(200000));
+	return arg;
+}
+
+static void in_a_storm(void)
+{
+	pid_t child = begin_storm();
+
+	section("in a storm");
+	join(start(sleeps_on, NULL));
+	end_storm(child);
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction sa = { .sa_handler = on_usr1, .sa_flags = SA_RESTART };
@@ -104,5 +122,6 @@ int main(int argc, char **argv)
 		for (long i = 0; i < N; i++)
 			CHECK(join(t[i]) == PTHREAD_CANCELED);
 	}
+	in_a_storm();
 	return 0;
 }
