@@ -8,8 +8,9 @@
  *      at multiples of half of that, so one list for each step is in order, to add and
  *      to delete cost nothing, and thousands fire with one wake-up.
  * Fair: those that are due stay in the heap, in order, until their turn to run is near,
- *      and then go to the end of the queue, but for the first of them. Were all fired at once, a queue that is full
- *      would send half of them to the global one, which those that come later overtake.
+ *      and then go to the end of the queue, but for the first of them. Were all fired at
+ *      once, a queue that is full would send half of them to the global one, which those
+ *      that come later overtake.
  * Invariants: heap[i].when <= heap[4i+1..4i+4].when; heap[i].t->idx == i + 1;
  *      when0 is the lesser of heap[0].when and coarse0, or NEVER.
  * Locks: pp->timerlock. A fired timer is out of its heap before semtimeout takes

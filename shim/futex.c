@@ -87,7 +87,8 @@ static bool sharedword(uintptr_t addr)
 }
 
 static __typeof__(_dl_find_object) *findobject; /* none before glibc 2.35 */
-/* Its code, where the program begins with it, so that it is never unloaded. */
+/* Its code, if it was there when the first thread started. It has unique symbols, so that
+ * it is never unloaded. */
 static uintptr_t cxxlo, cxxhi;
 
 static int findcxx(struct dl_phdr_info *info, size_t size, void *arg)
@@ -110,10 +111,6 @@ void futexinit(void)
 {
 	findobject = (__typeof__(findobject))dlsym(RTLD_DEFAULT,
 						   "_dl_find_object");
-}
-
-void futexload(void)
-{
 	dl_iterate_phdr(findcxx, NULL);
 }
 

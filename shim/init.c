@@ -157,10 +157,8 @@ static bool standaside(void)
 
 __attribute__((constructor)) static void construct(void)
 {
-	if (!shiminit()) {
+	if (!shiminit())
 		blockinginit();
-		futexload();
-	}
 }
 
 int shiminit(void)

@@ -192,9 +192,7 @@ void blockinginit(void);
 void blockingreport(void (*say)(const char *line));
 void blockingfork(void);
 void loaderfork(void);
-/* Find what tells libstdc++'s futexes from others: when we are loaded, and when the first
- * thread starts (futex.c). */
-void futexload(void);
+/* Find what tells libstdc++'s futexes from others (futex.c). */
 void futexinit(void);
 
 /* ---- time ------------------------------------------------------------------------ */

@@ -7,6 +7,7 @@
  * meets would be short.
  */
 #include "shim/shim.h"
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <sys/epoll.h>
@@ -14,7 +15,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <fcntl.h>
 #include <time.h>
 
 #define A(type, i) ((type)(uintptr_t)a[i])

@@ -13,7 +13,6 @@ enum { BIG = 1000000, ROUNDS = 6 };
 
 static char big[BIG];
 static int end[2], file;
-static size_t at; /* where a send begins */
 
 /* ---- Calls ----------------------------------------------------------------- */
 
@@ -92,7 +91,7 @@ static void *makes(void *bound)
 /* The other end: in pieces, so that the call waits often. */
 static void feeds(void)
 {
-	for (at = 0; at < BIG; at += 50000) {
+	for (int at = 0; at < BIG; at += 50000) {
 		CHECK_EQ(send(end[0], big + at, 50000, 0), 50000);
 		usleep(200);
 	}
