@@ -10,6 +10,7 @@
 #   make bench              test/bench natively and under the library, in some
 #                           minutes; BENCH=regex selects, RUNS=n (5)
 #   make bench-compare BASELINE=file    against an older build/bench.json
+#   make bench-programs     programs that others wrote, in half an hour
 #   make bench-reference    and with goroutines: docs/reference.md, half an hour
 #   make CC=clang B=build/clang
 #   make V=1                full commands;   make print-CFLAGS  one variable
@@ -285,6 +286,16 @@ bench: $(LIB) $(LAUNCH) benches
 	  $(AB) --suite test/bench/suite --runs $(RUNS) \
 	  $(if $(BENCH),--only '$(BENCH)') \
 	  --json $(BENCH_JSON) --html $(B)/bench.html
+
+.PHONY: bench-programs
+bench-programs: export WORK := $(abspath $(B))/bench-programs
+bench-programs: export PROGRAMS := $(CURDIR)/test/bench/programs
+bench-programs: $(LIB) $(LAUNCH) benches
+	$(Q)$(PROGRAMS)/prepare
+	$(Q)BIN='$(abspath $(B))/test/bench' GMP_SHIM_LIB='$(abspath $(LIB))' \
+	  $(AB) --suite $(PROGRAMS)/suite --runs $(RUNS) \
+	  $(if $(BENCH),--only '$(BENCH)') \
+	  --json $(B)/bench-programs.json --html $(B)/bench-programs.html
 
 # Against Go, too: half an hour, on a quiet machine. REFERENCE=folder for another one.
 REFERENCE ?= docs

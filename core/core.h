@@ -199,6 +199,7 @@ struct semawait {
 	uint32_t mask;		/* matched by semawake's; 0 is none */
 	enum waitreason reason;
 	bool interruptible;	/* signals and cancellation end it */
+	bool front;		/* before those who wait already */
 	int64_t deadline;
 	uint32_t coarse; /* 0, or 1 + step: the deadline is timercoarse's */
 	semacheck check;	/* NULL: wait */

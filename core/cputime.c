@@ -35,6 +35,18 @@ static void end(struct m *mp)
 	store_release(&mp->acctseq, mp->acctseq + 1); /* pairs with ofother */
 }
 
+/* The clock of a kernel thread, as the kernel numbers clocks. */
+static int clockof(int tid)
+{
+	return (int)(~(uint32_t)tid << 3 | 6);
+}
+
+/* What mp's kernel thread has computed, in ns. Any thread. */
+int64_t mcputime(struct m *mp)
+{
+	return readclock(clockof(READ_ONCE(mp->tid)));
+}
+
 /* gp runs on mp from here. */
 cold void accountin(struct m *mp, struct g *gp)
 {
@@ -81,12 +93,6 @@ static void account(struct m *mp)
 	accountin(mp, curg());
 }
 
-/* The clock of a kernel thread, as the kernel numbers clocks. */
-static int clockof(int tid)
-{
-	return (int)(~(uint32_t)tid << 3 | 6);
-}
-
 static int64_t ofother(struct g *gp)
 {
 	for (int i = 0; i < 1000; i++) {
@@ -104,7 +110,7 @@ static int64_t ofother(struct g *gp)
 		}
 		sum = READ_ONCE(gp->cputime);
 		at = READ_ONCE(mp->acctat);
-		now = readclock(clockof(mp->tid));
+		now = mcputime(mp);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE); /* pairs with begin */
 		if (READ_ONCE(mp->acctseq) == seq && now >= at)
 			return sum + now - at;

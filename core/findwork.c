@@ -198,7 +198,8 @@ static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
 		 * wakes in turn, used up the slice, somebody else does */
 		others |= !pp->othersran;
 		pp->othersran = false;
-		global |= others && globalsturn(pp);
+		global |= (others || READ_ONCE(pp->fairturn)) && globalsturn(pp);
+		WRITE_ONCE(pp->fairturn, false);
 	}
 	pp->preempt = false;
 	if (global)

@@ -27,7 +27,8 @@
 #define FUTEX_WAIT_ 0
 #define FUTEX_WAIT_BITSET_ 9
 #define DELAY0 100000l /* ns: first wait of a G freed from a futex */
-#define NDELAY 6       /* doublings: at most 3.2 ms */
+#define NDELAY 6       /* doublings: at most 3.2 ms, */
+#define TRY 1000000l   /* or so much for each that waits */
 #define SS_INVALID 0x40
 #define EFLAGS_FUNCTION (~0x10500ul) /* without DF, TF, RF */
 
@@ -107,10 +108,13 @@ static bool infutex(const struct ucontext *uc)
 
 /* ---- leaving and coming back ------------------------------------------------------------ */
 
-/* Freed from a futex wait: off the M for a while; then the wait is begun again. */
+static uint32_t nfreed; /* Gs in freedsleep; a hint, pairs with nothing */
+
+/* Freed from a futex wait: off the M for a while; then the wait is begun again. That costs
+ * an M, and a P until sysmon takes it: the more do so, the longer each waits. */
 static struct m *freedsleep(struct m *mp, struct g *gp)
 {
-	int64_t now = nanotime();
+	int64_t now = nanotime(), crowd = TRY * xadd(&nfreed, 1);
 	struct semawait w = { .addr = (uintptr_t)&w, .reason = WAIT_FUTEX };
 	int res;
 
@@ -118,9 +122,13 @@ static struct m *freedsleep(struct m *mp, struct g *gp)
 		gp->nfreed = 0;
 	gp->freedat = now;
 	w.deadline = now + (DELAY0 << gp->nfreed);
+	if (w.deadline < now + crowd)
+		w.deadline = now + crowd;
 	if (gp->nfreed < NDELAY - 1)
 		gp->nfreed++;
-	return semapark(mp, &w, &res);
+	mp = semapark(mp, &w, &res);
+	xadd(&nfreed, -1);
+	return mp;
 }
 
 /* On the side stack, signals blocked, m->locks 1. Returns to rt_sigreturn on uc,
@@ -224,5 +232,6 @@ void preemptinit(void)
 void preemptfork(void)
 {
 	sidelock.key = 0;
+	nfreed = 0;
 	sides = NULL; /* may have been half changed */
 }

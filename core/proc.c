@@ -302,27 +302,33 @@ void goreadydue(struct m *mp, struct g *list)
 		wakefor();
 }
 
-/* Cannot use the P to run gp now: the queue of everybody. */
-static void gorequeue(struct g *gp)
+/* Cannot use the P to run gp now: the queue of everybody; for inturn see globrunqget. */
+static void gorequeue(struct g *gp, bool inturn)
 {
 	lock(&sched.lock);
+	gp->inturn = inturn;
 	globrunqput(gp);
 	unlock(&sched.lock);
 }
 
-/* Wait for a P, in the global queue. mp is acquired, and so is what it returns. */
-struct m *gowaitp(struct m *mp)
+static struct m *waitp(struct m *mp, bool inturn)
 {
 	struct g *gp = curg();
 
 	if (unlikely(mp->oldp))
 		settlep(mp);
 	setrunnable(gp);
-	gorequeue(gp);
+	gorequeue(gp, inturn);
 	/* its P has others to run first */
 	if (READ_ONCE(sched.npidle) && mp->p && !runqempty(mp->p))
 		wakep();
 	return switchaway(mp, gp, NULL);
+}
+
+/* Wait for a P, in the global queue. mp is acquired, and so is what it returns. */
+struct m *gowaitp(struct m *mp)
+{
+	return waitp(mp, true);
 }
 
 /* The rest of goyield: nothing local to run, or time to look at everything. */
@@ -341,7 +347,7 @@ static void yieldslow(struct m *mp, struct g *gp)
 	 * that only yield to each other would use up their slices first */
 	if (sched.aloneticks == CROWDEDTICKS)
 		RAW(__NR_sched_yield);
-	releasem(gowaitp(mp));
+	releasem(waitp(mp, false)); /* others yield, too: with them in a batch */
 }
 
 void goyield(void)
@@ -453,7 +459,7 @@ bool canspin(void)
  * kernel may have descheduled. Let somebody have it later. */
 static void requeuebusy(struct m *mp)
 {
-	gorequeue(mp->switchto);
+	gorequeue(mp->switchto, false);
 	RAW(__NR_sched_yield);
 }
 

@@ -264,12 +264,15 @@ static struct g *globpop(void)
 	sched.runqhead = gp->schedlink;
 	if (!sched.runqhead)
 		sched.runqtail = NULL;
+	gp->inturn = false;
 	WRITE_ONCE(sched.runqsize, sched.runqsize - 1);
 	return gp;
 }
 
 /* A fair share of the global queue, at most max (0: half a ring): one is
- * returned, the others go to pp's ring. Holds sched.lock. Owner P only. */
+ * returned, the others go to pp's ring. Not those who gave up a P and are in turn here: in
+ * the ring, which has but its share of pp's slices, they would wait for as long again.
+ * Holds sched.lock. Owner P only. */
 struct g *globrunqget(struct p *pp, uint32_t max)
 {
 	uint32_t n = sched.runqsize;
@@ -286,7 +289,7 @@ struct g *globrunqget(struct p *pp, uint32_t max)
 		n = RUNQ / 2;
 	gp = globpop();
 	pp->othersran = true;
-	while (--n > 0) {
+	while (--n > 0 && !sched.runqhead->inturn) {
 		/* the ring may be fuller than half: never runqputslow here, it
 		 * would take sched.lock again */
 		if (pp->runqtail - load_acquire(&pp->runqhead) >= RUNQ)

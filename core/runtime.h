@@ -168,6 +168,7 @@ struct g {
 	uint64_t sigpend;	/* sent to this G; read anywhere, seq_cst */
 
 	bool unwire;		/* foreign only while wired; owner G */
+	bool inturn;		/* in the global queue, alone: globrunqget; by sched.lock */
 	struct timer timer;
 
 	/* constant from gfget to gfput */
@@ -203,6 +204,10 @@ struct g {
 } cacheline; /* a switch touches the first line only */
 
 /* ---- M ------------------------------------------------------------------------ */
+
+/* Files that tell what an M does, best first: `syscall` names the call but cannot be opened
+ * once the process has changed its user; `stat` only tells whether it sleeps. */
+enum prockind { PROC_SYSCALL, PROC_STAT, PROC_NONE };
 
 enum pstate { PS_HELD, PS_SYSCALL, PS_RETAKING, PS_TAKEN, PS_NONE, PS_FOREIGN };
 
@@ -264,7 +269,7 @@ struct m {
 	/* sysmon only, but tid (set once) */
 	int32_t tid;
 	int procfd;		/* sysmon's, /proc/self/task/TID/..., or -1 */
-	uint32_t prockind;	/* which file: enum in sysmon.c */
+	uint32_t prockind;	/* which file: enum prockind */
 	int64_t takenat;	/* since when it is unseen without its P */
 	int64_t pokedat;	/* preemptone */
 	struct g g0store;
@@ -294,6 +299,7 @@ struct p {
 	uint32_t ngfree;
 	uint64_t nginit;	      /* Gs that it has started */
 	bool preempt;		      /* others want this P: no direct switch */
+	bool fairturn;		      /* not because a slice was over; a hint, too */
 	bool nextlifo;		      /* runnext has let a new G run first: lifo */
 	uint32_t lifo;		      /* so many at the tail, the last first: runq.c */
 	uint32_t lifohead;	      /* runqhead when it was looked at, */
@@ -310,6 +316,10 @@ struct p {
 	uint32_t sysmontick;	/* schedtick + switchtick, */
 	uint32_t sysmoncalls;	/* syscalltick at the last look */
 	int64_t sysmonwhen;	/* since when the same G runs */
+	int64_t sysmonslice;	/* how long it may; 0: for ever */
+	struct m *sysmonof;	/* on this M, which had */
+	int64_t sysmoncpu;	/* computed so much by then */
+	int64_t sysmonasked;	/* when it was told that it has; 0: it has not */
 	int64_t sysmontalk;	/* when calls were last seen */
 	int64_t sysmontimer;	/* when it was last asked for because of a timer */
 	int64_t sysmonfair;	/* when it was last sent to the global queue */
@@ -342,6 +352,7 @@ struct schedt {
 	uint32_t reapat;	/* so many of them: look which thread has ended */
 	bool reaping;		/* somebody does */
 	int64_t wantat;		/* since when the first does */
+	int64_t makingat;	/* since when it makes one, 0: it does not; a hint, without lock */
 	uint32_t nmstarting;	/* Ms on their way; read anywhere */
 	uint32_t nm;		/* Ms ever made */
 	struct m *allm;
@@ -562,7 +573,8 @@ static inline void polllook(struct m *mp, struct p *pp)
 }
 
 void uringexit(struct m *mp); /* uring.c */
-cold void accountin(struct m *mp, struct g *gp); /* cputime.c */
+int64_t mcputime(struct m *mp); /* cputime.c */
+cold void accountin(struct m *mp, struct g *gp);
 cold void accountout(struct m *mp, struct g *gp);
 void accountmain(struct g *gp);
 /* ---- netpoll.c */
@@ -620,13 +632,19 @@ void gsfork(void);
 bool gscavenge(void);
 void gfreeflush(struct p *pp);	/* holds sched.lock */
 
+/* ---- retake.c ----------------------------------------------------------------------- */
+struct p *retake(struct p *pp, enum takenwhy why);
+bool freeunseen(void);
+void freestuck(void);
+void unsharefiles(void);
+void openprocs(void);
+int sysmongetfd(int fd);
+void sysmonputfd(int fd);
+
 /* ---- sysmon.c ----------------------------------------------------------------------- */
 void sysmon(void *mp);
 void schedtraceline(int64_t now);
 uint32_t cpucount(void);
-int sysmongetfd(int fd);
-void sysmonputfd(int fd);
-struct p *retake(struct p *pp, enum takenwhy why);
 
 enum {
 	SYSMON_AWAKE,	/* it looks at intervals */

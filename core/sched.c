@@ -39,6 +39,7 @@ static void startM(void)
 
 	if (!mp)
 		mp = allocm();
+	WRITE_ONCE(sched.makingat, nanotime());
 	/* a limit on kernel threads may be met for a moment only */
 	xadd(&sched.nmstarting, 1);
 	for (int i = 0; (err = startthread(mstart, mp)) == -EAGAIN && i < 1000;
@@ -47,6 +48,7 @@ static void startM(void)
 	if (err)
 		throw("cannot start a kernel thread (error %d); %u run", -err,
 		      sched.nm);
+	WRITE_ONCE(sched.makingat, 0);
 }
 
 /* The template thread: makes Ms for Ps that wait for one, and a spare. */

@@ -201,12 +201,13 @@ static struct g **findaddr(struct bucket *b, uintptr_t addr)
 	return link;
 }
 
-/* gp has a priority: before the first waiter of *link's address that has a lower one. */
-static void enqueuebefore(struct g **link, struct g *gp)
+/* gp has a priority: before the first waiter of *link's address that has a lower one; with
+ * front, or the same. */
+static void enqueuebefore(struct g **link, struct g *gp, bool front)
 {
 	struct g *first = *link, *prev = NULL, *p = first;
 
-	for (; p && p->prio >= gp->prio; p = p->waitlink)
+	for (; p && p->prio >= gp->prio + front; p = p->waitlink)
 		prev = p;
 	gp->waitlink = p;
 	if (prev) {
@@ -221,14 +222,14 @@ static void enqueuebefore(struct g **link, struct g *gp)
 	*link = gp;
 }
 
-static void enqueue(struct bucket *b, struct g *gp, uintptr_t addr)
+static void enqueue(struct bucket *b, struct g *gp, uintptr_t addr, bool front)
 {
 	struct g **link = findaddr(b, addr), *first = *link;
 
 	WRITE_ONCE(gp->waitaddr, addr);
 	gp->waitlink = NULL;
-	if (first && unlikely(gp->prio)) {
-		enqueuebefore(link, gp);
+	if (first && unlikely(gp->prio || front)) {
+		enqueuebefore(link, gp, front);
 	} else if (first) {
 		first->waittail->waitlink = gp;
 		first->waittail = gp;
@@ -418,7 +419,7 @@ struct m *semapark(struct m *mp, const struct semawait *w, int *res)
 	}
 	beginwait(gp, w->reason, w->interruptible);
 	gp->waitmask = w->mask ? w->mask : ~0u;
-	enqueue(b, gp, w->addr);
+	enqueue(b, gp, w->addr, w->front);
 	unlockquick(&b->lock);
 	if (timed && !gp->foreign) {
 		struct p *pp = mp->p ? mp->p : allp[0];
@@ -599,7 +600,7 @@ int64_t semarequeue(uintptr_t addr, uint32_t nwake, uintptr_t addr2,
 			/* never without an address: takeoff would think
 			 * that somebody wakes it */
 			unlinkg(link, NULL, gp);
-			enqueue(b2, gp, addr2);
+			enqueue(b2, gp, addr2, false);
 			n++;
 		}
 	}

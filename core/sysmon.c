@@ -1,22 +1,11 @@
 /* sysmon.c - the M without a P that watches the others.
  *
- * It retakes the P of an M that blocks in the kernel (declared by entersyscall, or
- * not: then /proc tells), preempts Gs that run past their slice while others wait,
- * wakes an M where Gs wait beside an idle P, takes the signals of the process while
- * it sleeps (sigmask.c), gives back the memory of stacks that are not used, prints
- * schedtrace. It sleeps 20 us while there is something to do, twice that after a
+ * It retakes the P of an M that sleeps in the kernel (retake.c), preempts Gs that run
+ * past their slice while others wait, wakes an M where Gs wait beside an idle P, takes
+ * the signals of the process while it sleeps (sigmask.c), gives back the memory of
+ * stacks that are not used, prints schedtrace. It sleeps 20 us while there is something to do, twice that after a
  * while, up to 10 ms, never past the next timer that nobody else would run, and for
  * good while every P is idle. It calls no libc at all.
- *
- * The net, for what interposition cannot see, in this order:
- *	1. an M that sleeps unseen loses its P and stays where it is;
- *	2. a G to which that happens thrice in 100 ms, or that loses its P in declared
- *	   calls as often, becomes native (pless.c);
- *	3. past UNSEEN_MAX such Ms those longest in an untimed futex wait are freed:
- *	   the kernel restarts that wait when the G runs again, and no other; when no
- *	   other M can be made, all that are in one, in declared calls, too;
- *	4. a G that cannot be preempted for 100 ms loses its P and becomes native.
- * Without a readable /proc an M that does not tick for a slice counts as blocked.
  */
 #include "core/runtime.h"
 #include <errno.h>
@@ -25,285 +14,16 @@
 #define MS 1000000l
 #define TALK (2 * MS) /* a slice beside Gs that talk to each other, */
 #define TALKED (100 * MS) /* and for so long after */
+#define STARVED 8 /* slices after which it may have gone on computing */
+#define FAIR MS /* so often somebody from the global queue runs beside short turns */
 #define DUE (MS / 8) /* beside a G whose timer is due, once a ms; then sysmon looks */
 #define BUSY (2 * MS) /* blocked Ms come in crowds: look closely for a while */
 #define LIBC (3 * MS) /* refusals in libc until it is allowed */
 #define REFUSED (100 * MS)
 #define STUCK (5 * MS) /* more than making an M takes */
 #define DEAF (1000 * MS) /* it may not have had a CPU; or it blocks SIGPREEMPT */
-#define UNSEEN_MAX (64 + 4 * READ_ONCE(sched.gomaxprocs))
-#define MEMBARRIER_PRIVATE_EXPEDITED 8
 #define MINDELAY 20u
 #define MAXDELAY 10000u
-#define CLOSE_RANGE_UNSHARE_ 2
-
-/* ---- files --------------------------------------------------------------------------- */
-
-/* sysmon's file table is its own: a file that it opened in the program's would have the
- * lowest free number for an instant, which is the program's to have, to dup2 over, or to
- * close. Not before Linux 5.9, or where it is forbidden. */
-static bool ownfiles;
-static uint32_t opened; /* nm when all Ms' files were open */
-
-static void unsharefiles(void)
-{
-	opened = 0;
-	/* is the rest allowed, too? There is no way back. */
-	ownfiles = RAW(__NR_pidfd_getfd, -1, -1, 0) == -EBADF &&
-		   RAW(__NR_pidfd_open, -1, 0) == -EINVAL &&
-		   RAW(__NR_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE_) == 0;
-}
-
-/* A descriptor of the process as the caller has it, for sysmonputfd, or -E. Any thread. */
-int sysmongetfd(int fd)
-{
-	int pidfd, r;
-
-	if (!ownfiles || !onsysmon())
-		return fd;
-	pidfd = (int)RAW(__NR_pidfd_open, RAW(__NR_getpid), 0);
-	r = (int)RAW(__NR_pidfd_getfd, pidfd, fd, 0);
-	RAW(__NR_close, pidfd);
-	return r;
-}
-
-void sysmonputfd(int fd)
-{
-	if (ownfiles && fd >= 0 && onsysmon())
-		RAW(__NR_close, fd);
-}
-
-/* ---- what an M does in the kernel ------------------------------------------------- */
-
-/* Files that tell, best first: `syscall` names the call but cannot be opened once the
- * process has changed its user; `stat` only tells whether it sleeps. */
-enum prockind { PROC_SYSCALL, PROC_STAT, PROC_NONE };
-
-static int openproc(int tid, const char *file)
-{
-	char path[64] = "/proc/self/task/", num[12];
-	char *d = path + sizeof("/proc/self/task/") - 1;
-	int n = 0;
-
-	do
-		num[n++] = (char)('0' + tid % 10);
-	while (tid /= 10);
-	while (n)
-		*d++ = num[--n];
-	while ((*d++ = *file++))
-		;
-	return (int)RAW(__NR_openat, -100, path, O_RDONLY_CLOEXEC);
-}
-
-static void mopenproc(struct m *mp)
-{
-	mp->procfd = openproc(mp->tid, "/syscall");
-	mp->prockind = PROC_SYSCALL;
-	if (mp->procfd < 0) {
-		mp->procfd = openproc(mp->tid, "/stat");
-		mp->prockind = mp->procfd < 0 ? PROC_NONE : PROC_STAT;
-	}
-}
-
-/* Open the files of the Ms that have come since: later it may not be allowed. */
-static void openprocs(void)
-{
-	uint32_t n = READ_ONCE(sched.nm);
-
-	if (!ownfiles || opened == n)
-		return;
-	for (struct m *mp = load_acquire(&sched.allm); mp; mp = mp->alllink) {
-		if (mp->procfd >= 0 || READ_ONCE(mp->pstate) == PS_FOREIGN)
-			continue;
-		if (READ_ONCE(mp->tid))
-			mopenproc(mp);
-		else
-			n = opened; /* not yet up */
-	}
-	opened = n;
-}
-
-/* The file's first bytes. 0: there is none. */
-static long readproc(struct m *mp, char *buf, long size)
-{
-	long n = 0;
-
-	if (READ_ONCE(mp->newtid)) {
-		if (mp->procfd >= 0)
-			RAW(__NR_close, mp->procfd);
-		mp->procfd = -1;
-		WRITE_ONCE(mp->newtid, false);
-	}
-	if (mp->procfd < 0)
-		mopenproc(mp);
-	if (mp->procfd >= 0)
-		n = RAW(__NR_pread64, mp->procfd, buf, size - 1, 0);
-	if (n < 0)
-		n = 0;
-	if (!ownfiles && mp->procfd >= 0) {
-		RAW(__NR_close, mp->procfd);
-		mp->procfd = -1;
-	}
-	buf[n] = 0;
-	return n;
-}
-
-/* mp sleeps in a system call. Acts as a full barrier towards mp: the kernel looked
- * at it under its run queue's lock while it was off the CPU. */
-static bool msleeps(struct m *mp)
-{
-	char buf[128];
-	long n = readproc(mp, buf, sizeof(buf));
-
-	if (n == 0)
-		return false;
-	/* "running", or the number of the call; -1 is a page fault */
-	if (mp->prockind == PROC_SYSCALL)
-		return buf[0] >= '0' && buf[0] <= '9';
-	while (n > 0 && buf[n] != ')')
-		n--;
-	return buf[n + 2] == 'S'; /* pid (name) state */
-}
-
-/* mp may be in a futex wait without a timeout. Only `syscall` can say; with `stat`
- * the entry finds out (preempt.c, infutex). */
-static bool mfutex(struct m *mp)
-{
-	char buf[128], *p = buf;
-	uint64_t arg[5] = { 0 };
-
-	if (readproc(mp, buf, sizeof(buf)) == 0)
-		return false;
-	if (mp->prockind == PROC_STAT)
-		return true;
-	/* 202 0xADDR 0xOP 0xVAL 0xTIMEOUT ... */
-	if (p[0] != '2' || p[1] != '0' || p[2] != '2' || p[3] != ' ')
-		return false;
-	p += 4;
-	for (int i = 0; i < 4; i++) {
-		for (p += 2; *p && *p != ' '; p++)
-			arg[i] = arg[i] * 16 +
-				 (uint64_t)(*p <= '9' ? *p - '0' :
-							*p - 'a' + 10);
-		if (*p)
-			p++;
-	}
-	return ((arg[1] & 0x7f) == 0 || (arg[1] & 0x7f) == 9) && arg[3] == 0;
-}
-
-bool barrierall(void)
-{
-	return RAW(__NR_membarrier, MEMBARRIER_PRIVATE_EXPEDITED) == 0;
-}
-
-/* ---- taking Ps --------------------------------------------------------------------- */
-
-/* Take the P that pp's M holds, if that M sleeps in the kernel or, for other reasons
- * than TAKEN_UNSEEN, even if it computes: it goes on without a P until its next slow
- * path, as a native thread would. The P taken, which may be another one by now, or
- * NULL. sysmon, or who stops the world. */
-static struct p *retake_locked(struct p *pp, enum takenwhy why)
-{
-	struct m *mp = READ_ONCE(pp->m);
-	uint32_t was;
-	struct p *old;
-
-	if (!mp || READ_ONCE(pp->status) != Prunning)
-		return NULL;
-	was = READ_ONCE(mp->pstate);
-	if ((was != PS_SYSCALL && was != PS_HELD) || READ_ONCE(mp->locks))
-		return NULL;
-	if (!cas(&mp->pstate, was, PS_RETAKING))
-		return NULL;
-	mp->takenwhy = was == PS_SYSCALL ? TAKEN_DECLARED : why;
-	/* see "THE M'S P" in runtime.h; with PS_SYSCALL it need not sleep: it
-	 * cannot use its P before it has won the CAS against us */
-	old = was == PS_SYSCALL ? mp->oldp : mp->p;
-	if (old && mp->takenwhy == TAKEN_UNSEEN) {
-		/* before the CAS: takenback counts it down */
-		xadd(&sched.ntaken, 1);
-		mp->takenat = nanotime();
-	}
-	if (old &&
-	    (was == PS_SYSCALL || msleeps(mp) ||
-	     (why != TAKEN_UNSEEN && barrierall())) &&
-	    READ_ONCE(mp->locks) == 0 &&
-	    cas(&mp->pstate, PS_RETAKING, PS_TAKEN)) {
-		/* not mp's: that may be on its way already */
-		why = was == PS_SYSCALL ? TAKEN_DECLARED : why;
-		WRITE_ONCE(sched.nretaken[why], sched.nretaken[why] + 1);
-		return old;
-	}
-	if (old && mp->takenwhy == TAKEN_UNSEEN)
-		xadd(&sched.ntaken, -1);
-	cas(&mp->pstate, PS_RETAKING, was);
-	return NULL;
-}
-
-/* One at a time: two could take turns at the same RETAKING. */
-struct p *retake(struct p *pp, enum takenwhy why)
-{
-	struct p *old;
-
-	lock(&sched.retakelock);
-	old = retake_locked(pp, why);
-	unlock(&sched.retakelock);
-	return old;
-}
-
-/* Too many Ms sleep unseen: free those that have slept longest. */
-static void freeunseen(void)
-{
-	int64_t after = 0;
-
-	for (uint32_t n = READ_ONCE(sched.ntaken); n > UNSEEN_MAX; n--) {
-		struct m *oldest = NULL;
-
-		for (struct m *mp = load_acquire(&sched.allm); mp;
-		     mp = mp->alllink)
-			if (READ_ONCE(mp->pstate) == PS_TAKEN &&
-			    mp->takenwhy == TAKEN_UNSEEN &&
-			    mp->takenat > after &&
-			    (!oldest || mp->takenat < oldest->takenat))
-				oldest = mp;
-		if (!oldest)
-			return;
-		after = oldest->takenat;
-		if (READ_ONCE(oldest->locks) == 0 && mfutex(oldest)) {
-			WRITE_ONCE(oldest->preempt, PREEMPT_FREE);
-			sigpoke(oldest, SIGPREEMPT);
-		}
-	}
-}
-
-/* mp has no P, and its G may leave it: in a call, declared or not, or native. */
-static bool couldleave(struct m *mp)
-{
-	struct g *gp = READ_ONCE(mp->curg);
-
-	if (!gp || gp == mp->g0 || mp->nosig || READ_ONCE(mp->locks))
-		return false;
-	switch (READ_ONCE(mp->pstate)) {
-	case PS_TAKEN:
-	case PS_NONE:
-		return true;
-	case PS_FOREIGN:
-		return gp->native;
-	default:
-		return false;
-	}
-}
-
-/* No M can be made and none is left: all sleep, perhaps for a lock of the C library's
- * whose holder waits for an M to run on. */
-static void freestuck(void)
-{
-	for (struct m *mp = load_acquire(&sched.allm); mp; mp = mp->alllink)
-		if (couldleave(mp) && mfutex(mp)) {
-			WRITE_ONCE(mp->preempt, PREEMPT_FREE);
-			sigpoke(mp, SIGPREEMPT);
-		}
-}
 
 /* ---- preemption -------------------------------------------------------------------- */
 
@@ -316,7 +36,11 @@ struct demand {
 /* No M can be made: the C library waits for a lock that a G holds. */
 static bool stuck(int64_t now)
 {
-	return READ_ONCE(sched.wantm) && now - READ_ONCE(sched.wantat) > STUCK;
+	int64_t making = READ_ONCE(sched.makingat);
+
+	return READ_ONCE(sched.wantm) &&
+	       (now - READ_ONCE(sched.wantat) > STUCK ||
+		(making && now - making > STUCK));
 }
 
 /* With an idle P or a spinning M nothing needs taking: they steal. */
@@ -348,11 +72,13 @@ static bool preemptone(struct p *pp, int64_t now, int64_t ran, int64_t slice)
 {
 	struct m *mp = READ_ONCE(pp->m);
 
+	WRITE_ONCE(pp->fairturn, false); /* who has just woken goes before those */
 	WRITE_ONCE(pp->preempt, true);
 	WRITE_ONCE(sched.nheld, sched.nheld + 1);
 	if (ran - slice > (mp && READ_ONCE(mp->refused) ? REFUSED : DEAF))
 		return false;
 	if (mp && READ_ONCE(mp->pstate) == PS_HELD) {
+		pp->sysmonasked = now;
 		WRITE_ONCE(mp->preempt, ran - slice > LIBC ? PREEMPT_LIBC :
 							     PREEMPT_SLICE);
 		/* real-time ones do not merge while mp waits for a CPU */
@@ -381,6 +107,18 @@ static int64_t sliceof(struct p *pp, int64_t now, const struct demand *d)
 	return d->slice;
 }
 
+/* pp's M has had no CPU for most of the time: its G has not had its slice. */
+static bool starved(struct p *pp, int64_t ran, int64_t slice)
+{
+	struct m *mp = READ_ONCE(pp->m);
+	int64_t cpu;
+
+	if (slice <= DUE || ran >= STARVED * slice || !mp || mp != pp->sysmonof)
+		return false;
+	cpu = mcputime(mp);
+	return cpu >= 0 && cpu - pp->sysmoncpu < slice / 2;
+}
+
 /* pp does not tick and is wanted: take it, or ask for it. True: something was done. */
 static bool want(struct p *pp, int64_t now, const struct demand *d)
 {
@@ -388,11 +126,16 @@ static bool want(struct p *pp, int64_t now, const struct demand *d)
 	struct p *old = retake(pp, TAKEN_UNSEEN);
 	struct m *mp = READ_ONCE(pp->m);
 
-	if (!old && slice && ran > slice) {
+	pp->sysmonslice = slice;
+	if (!old && slice && ran >= slice) {
 		if (slice == DUE)
 			pp->sysmontimer = now;
-		if (mp && mp->prockind == PROC_NONE && ran > 10 * MS)
+		if (mp && READ_ONCE(mp->pstate) == PS_SYSCALL && ran >= TALK)
+			old = retake(pp, TAKEN_STW); /* it runs, but there */
+		else if (mp && mp->prockind == PROC_NONE && ran > 10 * MS)
 			old = retake(pp, TAKEN_STW); /* no /proc: assume it */
+		else if (starved(pp, ran, slice))
+			return false;
 		else if (!preemptone(pp, now, ran, slice))
 			old = retake(pp, TAKEN_REFUSED);
 	}
@@ -431,15 +174,25 @@ static bool watch(int64_t now)
 		if (calls != pp->sysmoncalls)
 			pp->sysmontalk = now;
 		if (tick != pp->sysmontick) {
+			/* one turn further: the next began when this one was told to
+			 * end, or it would have what sysmon came late beside its slice */
+			pp->sysmonwhen = tick - pp->sysmontick == 2 && pp->sysmonasked ?
+						 pp->sysmonasked :
+						 now;
+			pp->sysmonasked = 0;
 			pp->sysmontick = tick;
 			pp->sysmoncalls = calls;
-			pp->sysmonwhen = now;
+			pp->sysmonslice = sliceof(pp, now, &d);
 			mp = READ_ONCE(pp->m); /* its P may go idle just now */
 			if (mp)
 				WRITE_ONCE(mp->refused, false);
+			pp->sysmonof = d.slice ? mp : NULL;
+			if (pp->sysmonof)
+				pp->sysmoncpu = mcputime(mp);
 			/* short turns do not keep those waiting who are not next */
-			if (d.slice && now - pp->sysmonfair > d.slice) {
+			if (d.slice && now - pp->sysmonfair > FAIR) {
 				pp->sysmonfair = now;
+				WRITE_ONCE(pp->fairturn, true);
 				WRITE_ONCE(pp->preempt, true);
 			}
 			continue;
@@ -471,10 +224,7 @@ static bool watch(int64_t now)
 		wakep();
 		did = true;
 	}
-	if (READ_ONCE(sched.ntaken) > UNSEEN_MAX) {
-		freeunseen();
-		did = true;
-	}
+	did |= freeunseen();
 	if (stuck(now)) {
 		freestuck();
 		did = true;
@@ -724,6 +474,23 @@ bool istimer(const uint64_t *info)
 	       (uint32_t)info[2] + 1 == sched.sysmontimer;
 }
 
+/* Beside Ms that compute on all CPUs sysmon would get one when the kernel's slice of one of
+ * them, some 3 ms, is over. Who asks for a short one (Linux 6.12) goes first. */
+static void shortslice(void)
+{
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime, deadline, period;
+	} attr = { .size = sizeof(attr),
+		   .nice = 20 - (int)RAW(__NR_getpriority, 0, 0),
+		   .runtime = 100 * US };
+
+	RAW(__NR_sched_setattr, 0, &attr, 0);
+}
+
 /* Every P is idle: sleep until one is not. */
 static void deepsleep(struct m *mp)
 {
@@ -778,6 +545,12 @@ static int64_t nextlook(int64_t now, int64_t delay)
 			slice = MS;
 	if (delay > slice)
 		delay = slice;
+	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs); i++) {
+		int64_t left = allp[i]->sysmonwhen + allp[i]->sysmonslice - now;
+
+		if (allp[i]->sysmonslice && left > 0 && left < delay)
+			delay = left;
+	}
 	if (when < now + delay && delay > DUE)
 		delay = when <= now ? DUE : when - now + DUE;
 	return now + delay;
@@ -795,6 +568,7 @@ void sysmon(void *arg)
 	netpollshare();
 	store_release(&sched.sysmontid, (uint32_t)mp->tid); /* see schedinit */
 	maketimer();
+	shortslice();
 	futexwakeup(&sched.sysmontid, 1);
 	for (;;) {
 		int64_t now;

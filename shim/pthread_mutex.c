@@ -85,7 +85,8 @@ __attribute__((noinline)) static int lockslow(uint32_t *state, int64_t deadline)
 			return ret_pthread(r);
 		if (r == -EAGAIN)
 			continue;
-		to = 2; /* others may still wait */
+		to = 2; /* others may still wait, */
+		w.front = true; /* but have not waited as long: as Go */
 		if (!since)
 			since = corehooks.nanotime ? corehooks.nanotime() : 0;
 		else if (corehooks.nanotime() - since > STARVING)

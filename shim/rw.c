@@ -107,6 +107,13 @@ static ssize_t writes(int fd, const struct iovec *iov, int n, bool vector)
 	return ioend(&io, done ? done : r);
 }
 
+/* A read is done with what there is: to a thread that keeps its kernel thread the call is
+ * all of it. */
+static inline bool readplain(int fd)
+{
+	return ioplain(fd) || gforeign();
+}
+
 EXPORT ssize_t read(int fd, void *buf, size_t n)
 {
 	NATIVELY(read, fd, buf, n);
@@ -114,7 +121,7 @@ EXPORT ssize_t read(int fd, void *buf, size_t n)
 
 	if (!ong())
 		return REAL(read)(fd, buf, n);
-	if (ioplain(fd))
+	if (readplain(fd))
 		return POINTCALL(SYS_read, fd, buf, n);
 	return reads(fd, &iov, 1, false);
 }
@@ -133,7 +140,7 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
 	NATIVELY(readv, fd, iov, n);
 	if (!ong())
 		return REAL(readv)(fd, iov, n);
-	if (ioplain(fd))
+	if (readplain(fd))
 		return POINTCALL(SYS_readv, fd, iov, n);
 	return reads(fd, iov, n, true);
 }

@@ -247,6 +247,7 @@ static void *parks(void *arg)
 	STORE(spinning, 1);
 	while (!LOAD(forked))
 		pause();
+	STORE(spinning, 0);
 	return arg;
 }
 
@@ -263,11 +264,11 @@ static void in_handlers(void)
 		STORE(forked, 0);
 		t = start(fn[i], i == 1 ? alt : NULL);
 		NAP_UNTIL(LOAD(spinning));
-		/* not just before a pause: it would sleep for good */
+		/* just before a pause, even the handler's end: it would sleep for good */
 		do {
 			CHECK(pthread_kill(t, SIGUSR1) == 0);
 			usleep(20000);
-		} while (!LOAD(forked) && i == 2 && LOAD(spinning));
+		} while (i == 2 && LOAD(spinning));
 		join(t);
 	}
 	STORE(forked, 0);

@@ -195,6 +195,34 @@ Test(runq, global_share, .timeout = 20)
 	cr_assert_null(sched.runqtail);
 }
 
+/* Who gave up a P stays in the global queue until it is run. */
+Test(runq, in_turn, .timeout = 20)
+{
+	struct p *pp = &ps[0];
+
+	for (int i = 0; i < 40; i++) {
+		gs[i].inturn = i >= 3 && i != 5;
+		globput(&gs[i]);
+	}
+	/* a share would be 11 */
+	cr_assert_eq(globget(pp, 0), &gs[0]);
+	cr_assert_eq(sched.runqsize, 37u);
+	cr_assert_eq(runqget(pp, false), &gs[1]);
+	cr_assert_eq(runqget(pp, false), &gs[2]);
+	cr_assert(runqempty(pp));
+	for (int i = 3; i < 40; i++) {
+		if (i == 5)
+			continue;
+		cr_assert_eq(globget(pp, 0), &gs[i]);
+		cr_assert_not(gs[i].inturn);
+		/* the one that is behind gs[4], who is in turn, came along with it */
+		cr_assert_eq(runqempty(pp), i != 4);
+		if (i == 4)
+			cr_assert_eq(runqget(pp, false), &gs[5]);
+	}
+	cr_assert_null(globget(pp, 0));
+}
+
 Test(runq, global_share_is_half_a_ring, .timeout = 20)
 {
 	struct p *pp = &ps[0];

@@ -239,6 +239,24 @@ Test(sema, first_come_first_served, .timeout = 20)
 	}
 }
 
+/* Who has waited before and asks for it comes before the first, the last of them first. */
+Test(sema, front, .timeout = 20)
+{
+	static const int order[] = { 4, 2, 0, 1, 3 };
+	struct waiter x[5];
+
+	for (int i = 0; i < 5; i++) {
+		x[i] = (struct waiter){ .w = { .addr = A,
+					       .deadline = NEVER,
+					       .front = i && i % 2 == 0 } };
+		start(&x[i]);
+	}
+	for (int i = 0; i < 5; i++) {
+		cr_assert_eq(semawake(A, 1, 0), 1u);
+		cr_assert_eq(result(&x[order[i]]), 0);
+	}
+}
+
 /* ---- pick ---------------------------------------------------------------- */
 
 static void picks(struct semaq *q, void *arg)
