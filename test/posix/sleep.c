@@ -33,7 +33,7 @@ static void *all_forms(void *arg)
 		OK(clock_nanosleep(clocks[i], TIMER_ABSTIME, &end, NULL));
 		CHECK(reached(clocks[i], &end));
 		/* Past: at once. */
-		end = in_ms(clocks[i], -1000000);
+		end = in_ms(clocks[i], -1000);
 		OK(clock_nanosleep(clocks[i], TIMER_ABSTIME, &end, NULL));
 		end.tv_sec = end.tv_nsec = 0;
 		OK(clock_nanosleep(clocks[i], TIMER_ABSTIME, &end, NULL));
