@@ -188,7 +188,8 @@ static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
 {
 	struct g *gp = NULL;
 	bool fair = pp->switchtick % SCHEDTICKS == 0, global = fair;
-	bool others = fair && !pp->lifo; /* a stack goes on as one until a slice is over */
+	/* a stack goes on as one until a slice is over */
+	bool others = fair && !pp->lifo, again = false;
 
 	runtimers(mp, pp, now);
 	if (fair || now - READ_ONCE(sched.lastpoll) > POLLFRESH)
@@ -199,9 +200,12 @@ static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
 		others |= !pp->othersran;
 		pp->othersran = false;
 		global |= (others || READ_ONCE(pp->fairturn)) && globalsturn(pp);
-		WRITE_ONCE(pp->fairturn, false);
+		/* as long as somebody is there: by turns, which are as long as the
+		 * ring's, and not by slices */
+		again = READ_ONCE(pp->fairturn) && READ_ONCE(sched.runqsize);
+		WRITE_ONCE(pp->fairturn, again);
 	}
-	pp->preempt = false;
+	pp->preempt = again;
 	if (global)
 		gp = fromglobal(pp, 1);
 	if (!gp)

@@ -261,8 +261,9 @@ cold void takenback(struct m *mp)
 	struct g *gp = curg();
 	int64_t now;
 
-	if (gp == mp->g0 || gp->inplace == INPLACE_KEPT)
-		return;
+	if (gp == mp->g0 || gp->inplace == INPLACE_KEPT ||
+	    mp->takenwhy == TAKEN_BUSY)
+		return; /* it did not block */
 	if (mp->takenwhy == TAKEN_UNSEEN)
 		xadd(&sched.ntaken, -1);
 	now = nanotime();

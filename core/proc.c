@@ -380,6 +380,38 @@ void goyield(void)
 	releasem(switchaway(mp, gp, next));
 }
 
+/* A server's thread whose client is on the same CPU has its next request as soon as it has
+ * answered, all its slice long; the others' clients, a request behind each time they do not,
+ * wait a round of slices for each. With one request a turn nobody would find the next one
+ * there already. */
+#define SENTMAX 3
+
+void gosent(void)
+{
+	struct m *mp = acquirem();
+	struct p *pp = mp->p;
+
+	if (pp) {
+		if (pp->sentat != pp->switchtick)
+			pp->nsent = 0;
+		pp->sentat = pp->switchtick;
+		pp->nsent++;
+	}
+	releasem(mp);
+}
+
+void goreceive(void)
+{
+	struct m *mp = acquirem();
+	struct p *pp = mp->p;
+	bool over = pp && pp->nsent >= SENTMAX &&
+		    pp->sentat == pp->switchtick && !runqempty(pp);
+
+	releasem(mp);
+	if (over)
+		goyield();
+}
+
 /* The caller lets next, which is new, run before it; *mp is the M that it goes on with.
  * False: not now. */
 bool goturn(struct m **mp, struct g *next)

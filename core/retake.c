@@ -202,7 +202,9 @@ static struct p *retake_locked(struct p *pp, enum takenwhy why)
 		return NULL;
 	if (!cas(&mp->pstate, was, PS_RETAKING))
 		return NULL;
-	mp->takenwhy = was == PS_SYSCALL ? TAKEN_DECLARED : why;
+	mp->takenwhy = was == PS_SYSCALL && why != TAKEN_BUSY ?
+				       TAKEN_DECLARED :
+				       why;
 	/* see "THE M'S P" in runtime.h; with PS_SYSCALL it need not sleep: it
 	 * cannot use its P before it has won the CAS against us */
 	old = was == PS_SYSCALL ? mp->oldp : mp->p;

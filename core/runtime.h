@@ -211,6 +211,16 @@ enum prockind { PROC_SYSCALL, PROC_STAT, PROC_NONE };
 
 enum pstate { PS_HELD, PS_SYSCALL, PS_RETAKING, PS_TAKEN, PS_NONE, PS_FOREIGN };
 
+/* Why a P was taken; TAKEN_BUSY: its M did not sleep, but was long in a declared call. */
+enum takenwhy {
+	TAKEN_DECLARED,
+	TAKEN_UNSEEN,
+	TAKEN_REFUSED,
+	TAKEN_STW,
+	TAKEN_BUSY,
+	TAKEN_WHYS
+};
+
 struct m {
 	/* hot: owner only, but pstate (see the top) */
 	uint32_t locks;		/* > 0: in core; sysmon may look, not touch */
@@ -293,6 +303,8 @@ struct p {
 	uint32_t schedtick cacheline; /* every schedule(); sysmon reads */
 	uint32_t switchtick;	      /* every switch, direct ones too */
 	uint32_t syscalltick;	      /* every exitsyscall */
+	uint32_t nsent;		      /* gosent */
+	uint32_t sentat;	      /* in the turn of this switchtick */
 	struct g *readied;	      /* woken into runnext by curg, not yet run */
 	uint64_t readiedat;	      /* cputicks then, 0 if not measured */
 	struct g *gfree;	      /* dead Gs of the default class */
@@ -396,7 +408,7 @@ struct schedt {
 	uint32_t sysmontid;	/* 0 until it runs */
 	uint32_t ntaken;	/* Ms that lost their P unseen and are not back */
 	uint64_t npreempt;	/* for the report; */
-	uint64_t nretaken[4];	/* by enum takenwhy and retakelock */
+	uint64_t nretaken[TAKEN_WHYS]; /* by retakelock */
 	uint64_t maxwait;	/* ns: longest from runnable to running, */
 	uint64_t maxwaitlate;	/* the same since the last schedtrace line */
 	struct note templatenote;
@@ -519,7 +531,6 @@ void mexit(struct m *mp);
 struct m *deadmget(void);
 
 /* ---- pless.c ---- */
-enum takenwhy { TAKEN_DECLARED, TAKEN_UNSEEN, TAKEN_REFUSED, TAKEN_STW };
 void mpless(struct m *mp);
 cold void takenback(struct m *mp);
 cold bool gonative(struct m *mp);

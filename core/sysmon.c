@@ -119,19 +119,21 @@ static bool starved(struct p *pp, int64_t ran, int64_t slice)
 	return cpu >= 0 && cpu - pp->sysmoncpu < slice / 2;
 }
 
-/* pp does not tick and is wanted: take it, or ask for it. True: something was done. */
-static bool want(struct p *pp, int64_t now, const struct demand *d)
+/* pp does not tick and is wanted: take it, or ask for it. True: it was taken,
+ * from one that *slept or not. */
+static bool want(struct p *pp, int64_t now, const struct demand *d, bool *slept)
 {
 	int64_t ran = now - pp->sysmonwhen, slice = sliceof(pp, now, d);
 	struct p *old = retake(pp, TAKEN_UNSEEN);
 	struct m *mp = READ_ONCE(pp->m);
 
+	*slept = old;
 	pp->sysmonslice = slice;
 	if (!old && slice && ran >= slice) {
 		if (slice == DUE)
 			pp->sysmontimer = now;
 		if (mp && READ_ONCE(mp->pstate) == PS_SYSCALL && ran >= TALK)
-			old = retake(pp, TAKEN_STW); /* it runs, but there */
+			old = retake(pp, TAKEN_BUSY);
 		else if (mp && mp->prockind == PROC_NONE && ran > 10 * MS)
 			old = retake(pp, TAKEN_STW); /* no /proc: assume it */
 		else if (starved(pp, ran, slice))
@@ -159,7 +161,7 @@ static bool keptasleep(struct m *mp)
 /* One look at every P. True: something was done. */
 static bool watch(int64_t now)
 {
-	bool did = false;
+	bool did = false, slept;
 	struct demand d = demand(now);
 
 	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs); i++) {
@@ -205,8 +207,8 @@ static bool watch(int64_t now)
 				continue;
 		}
 		if ((d.sleeper || d.slice || keptasleep(READ_ONCE(pp->m))) &&
-		    want(pp, now, &d)) {
-			did |= d.sleeper || d.slice;
+		    want(pp, now, &d, &slept)) {
+			did |= slept && (d.sleeper || d.slice);
 			d = demand(now);
 			continue;
 		}

@@ -49,6 +49,8 @@ void iobegin(struct io *io, int fd, int dir)
 	io->saved = errno;
 	io->handled = gsighandled();
 	cancelpoint();
+	if (dir == NETPOLL_READ)
+		goreceive();
 	netpollbegin(fd, dir, &io->ps);
 	io->hints = netpollhints(&io->ps);
 	if (unlikely(!io->hints))
@@ -196,8 +198,11 @@ ssize_t ioend(struct io *io, ssize_t r)
 
 	if (unlikely(io->waited) && (r >= 0 || e != EAGAIN))
 		netpollpass(io->dir, &io->ps);
-	if (r > 0 && io->dir == NETPOLL_WRITE && !io->plain)
-		netpollwrote(io->fd, &io->ps);
+	if (r > 0 && io->dir == NETPOLL_WRITE) {
+		gosent();
+		if (!io->plain)
+			netpollwrote(io->fd, &io->ps);
+	}
 	errno = r >= 0 ? io->saved : e;
 	return r;
 }

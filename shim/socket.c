@@ -18,10 +18,18 @@ static bool stream(int fd)
 	       type == SOCK_STREAM;
 }
 
-/* The plain call is right, and known to be. */
-static bool plainly(int fd, int flags)
+/* The plain call is right, and known to be: no iobegin, no ioend. */
+static bool plainly(int fd, int flags, int dir)
 {
-	return (flags & MSG_DONTWAIT) || ioplain(fd);
+	if (ioplain(fd))
+		return true;
+	if (!(flags & MSG_DONTWAIT))
+		return false;
+	if (dir == NETPOLL_READ)
+		goreceive();
+	else
+		gosent();
+	return true;
 }
 
 /* Where a transfer of an iovec goes on after `done` bytes of it. */
@@ -101,7 +109,7 @@ EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 		return REAL(recv)(fd, buf, n, flags);
 	if (flags & ~MSG_NOSIGNAL)
 		return recvfrom(fd, buf, n, flags, NULL, NULL);
-	if (plainly(fd, flags))
+	if (plainly(fd, flags, NETPOLL_READ))
 		return POINTCALL(SYS_recvfrom, fd, buf, n, flags);
 	iobegin(&io, fd, NETPOLL_READ);
 	return ioend(&io,
@@ -124,7 +132,7 @@ EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t n, int flags,
 
 	if (!ong())
 		return REAL(recvfrom)(fd, buf, n, flags, from, len);
-	if (plainly(fd, flags))
+	if (plainly(fd, flags, NETPOLL_READ))
 		return POINTCALL(SYS_recvfrom, fd, buf, n, flags, from, len);
 	if (!from && !(flags & ~MSG_NOSIGNAL))
 		return recv(fd, buf, n, flags);
@@ -139,7 +147,7 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 	NATIVELY(recvmsg, fd, msg, flags);
 	if (!ong())
 		return REAL(recvmsg)(fd, msg, flags);
-	if (plainly(fd, flags))
+	if (plainly(fd, flags, NETPOLL_READ))
 		return POINTCALL(SYS_recvmsg, fd, msg, flags);
 	return receives(fd, msg, flags);
 }
@@ -174,7 +182,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags,
 
 	if (!ong())
 		return REAL(recvmmsg)(fd, v, n, flags, timeout);
-	if (plainly(fd, flags))
+	if (plainly(fd, flags, NETPOLL_READ))
 		return (int)POINTCALL(SYS_recvmmsg, fd, v, n, flags, timeout);
 	iobegin(&io, fd, NETPOLL_READ);
 	if (io.plain)
@@ -251,7 +259,7 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags,
 
 	if (!ong())
 		return REAL(sendto)(fd, buf, n, flags, to, len);
-	if (plainly(fd, flags))
+	if (plainly(fd, flags, NETPOLL_WRITE))
 		return POINTCALL(SYS_sendto, fd, buf, n, flags, to, len);
 	iobegin(&io, fd, NETPOLL_WRITE);
 	do {
@@ -275,7 +283,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 	NATIVELY(sendmsg, fd, msg, flags);
 	if (!ong())
 		return REAL(sendmsg)(fd, msg, flags);
-	if (plainly(fd, flags))
+	if (plainly(fd, flags, NETPOLL_WRITE))
 		return POINTCALL(SYS_sendmsg, fd, msg, flags);
 	return sends(fd, msg, flags);
 }
@@ -287,7 +295,7 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 
 	if (!ong())
 		return REAL(sendmmsg)(fd, v, n, flags);
-	if (plainly(fd, flags))
+	if (plainly(fd, flags, NETPOLL_WRITE))
 		return (int)POINTCALL(SYS_sendmmsg, fd, v, n, flags);
 	for (i = 0; i < n; i++) {
 		ssize_t r = sends(fd, &v[i].msg_hdr, flags);
