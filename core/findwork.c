@@ -189,7 +189,7 @@ static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
 	struct g *gp = NULL;
 	bool fair = pp->switchtick % SCHEDTICKS == 0, global = fair;
 	/* a stack goes on as one until a slice is over */
-	bool others = fair && !pp->lifo, again = false;
+	bool others = fair && !pp->lifo, turns = READ_ONCE(pp->fairturn);
 
 	runtimers(mp, pp, now);
 	if (fair || now - READ_ONCE(sched.lastpoll) > POLLFRESH)
@@ -199,13 +199,15 @@ static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
 		 * wakes in turn, used up the slice, somebody else does */
 		others |= !pp->othersran;
 		pp->othersran = false;
-		global |= (others || READ_ONCE(pp->fairturn)) && globalsturn(pp);
-		/* as long as somebody is there: by turns, which are as long as the
-		 * ring's, and not by slices */
-		again = READ_ONCE(pp->fairturn) && READ_ONCE(sched.runqsize);
-		WRITE_ONCE(pp->fairturn, again);
+		global |= (others || turns) && globalsturn(pp);
+	} else if (turns) {
+		/* as long as somebody is there who gave up a P: by turns, which are as
+		 * long as the ring's, and not by slices. Others are there because a
+		 * ring was full: a tree of threads, best gone through in depth */
+		global |= globalsturn(pp);
 	}
-	pp->preempt = again;
+	WRITE_ONCE(pp->fairturn, turns && READ_ONCE(sched.ninturn));
+	pp->preempt = false;
 	if (global)
 		gp = fromglobal(pp, 1);
 	if (!gp)

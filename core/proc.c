@@ -154,7 +154,8 @@ static inline struct m *switchaway(struct m *mp, struct g *gp, struct g *next)
 static inline struct g *directnext(struct p *pp)
 {
 	if (!pp || ++pp->switchtick % SCHEDTICKS == 0 ||
-	    READ_ONCE(pp->preempt) || READ_ONCE(sched.gcwaiting))
+	    READ_ONCE(pp->preempt) || READ_ONCE(pp->fairturn) ||
+	    READ_ONCE(sched.gcwaiting))
 		return NULL;
 	return runqget(pp, false);
 }

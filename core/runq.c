@@ -253,6 +253,7 @@ void globrunqput(struct g *gp)
 		sched.runqhead = gp;
 	sched.runqtail = gp;
 	WRITE_ONCE(sched.runqsize, sched.runqsize + 1);
+	WRITE_ONCE(sched.ninturn, sched.ninturn + gp->inturn);
 	if (unlikely(sched.sysmonwait == SYSMON_LAZY))
 		sysmonarm();
 }
@@ -264,6 +265,7 @@ static struct g *globpop(void)
 	sched.runqhead = gp->schedlink;
 	if (!sched.runqhead)
 		sched.runqtail = NULL;
+	WRITE_ONCE(sched.ninturn, sched.ninturn - gp->inturn);
 	gp->inturn = false;
 	WRITE_ONCE(sched.runqsize, sched.runqsize - 1);
 	return gp;
