@@ -371,7 +371,7 @@ struct schedt {
 
 	/* written under lock, read anywhere as hints (seq_cst where said) */
 	uint32_t runqsize;
-	uint32_t ninturn;	/* so many of them are in turn, see globrunqget */
+	uint32_t ninturn; /* so many of them are in turn, see globrunqget */
 	uint32_t npidle cacheline;
 	uint32_t nmidle;
 	uint32_t nmspinning;	/* see "Delicate dance" in proc.c */
