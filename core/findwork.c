@@ -194,6 +194,12 @@ static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
 	runtimers(mp, pp, now);
 	if (fair || now - READ_ONCE(sched.lastpoll) > POLLFRESH)
 		polllook(mp, pp);
+	/* Ps have work and no M, which perhaps cannot be made: theirs has turns here */
+	if (unlikely(READ_ONCE(sched.wantm)) && (fair || pp->preempt) &&
+	    (gp = stealwork(mp, pp, nanotime()))) {
+		pp->preempt = false;
+		return gp;
+	}
 	if (pp->preempt) {
 		/* one that has just woken goes first, but if it, or those whom it
 		 * wakes in turn, used up the slice, somebody else does */
