@@ -194,8 +194,10 @@ static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
 	runtimers(mp, pp, now);
 	if (fair || now - READ_ONCE(sched.lastpoll) > POLLFRESH)
 		polllook(mp, pp);
-	/* Ps have work and no M, which perhaps cannot be made: theirs has turns here */
+	/* Ps have work and no M, which perhaps cannot be made: theirs has turns here,
+	 * if there is room for half a ring */
 	if (unlikely(READ_ONCE(sched.wantm)) && (fair || pp->preempt) &&
+	    pp->runqtail - READ_ONCE(pp->runqhead) <= RUNQ / 2 &&
 	    (gp = stealwork(mp, pp, nanotime()))) {
 		pp->preempt = false;
 		return gp;
