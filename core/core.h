@@ -161,9 +161,9 @@ uintptr_t mtp(void);
 uint32_t gcount(void);
 /* Let others run; returns at once if there are none. */
 void goyield(void);
-/* The caller has sent something to somebody whom core does not know; it is about to see
- * what it was sent. Who has sent a few times in one turn lets those run first that wait
- * for the same P. */
+/* The caller has sent something, or tried to, to somebody whom core does not know; it is
+ * about to see what it was sent. Who has sent a few times in one turn lets those run first
+ * that wait for the same P. Any thread; nothing where there is no P. */
 void gosent(void);
 void goreceive(void);
 /* Thread pointer, number (unique for the process's life while the G lives, 1 is

@@ -261,9 +261,10 @@ cold void takenback(struct m *mp)
 	struct g *gp = curg();
 	int64_t now;
 
+	/* nobody's G; a wait in place; or one that did not block */
 	if (gp == mp->g0 || gp->inplace == INPLACE_KEPT ||
 	    mp->takenwhy == TAKEN_BUSY)
-		return; /* it did not block */
+		return;
 	if (mp->takenwhy == TAKEN_UNSEEN)
 		xadd(&sched.ntaken, -1);
 	now = nanotime();

@@ -311,7 +311,7 @@ struct p {
 	uint32_t ngfree;
 	uint64_t nginit;	      /* Gs that it has started */
 	bool preempt;		      /* others want this P: no direct switch */
-	bool fairturn;		      /* not because a slice was over; a hint, too */
+	bool fairturn;		      /* the global queue has turns; a hint, sysmon sets it */
 	bool nextlifo;		      /* runnext has let a new G run first: lifo */
 	uint32_t lifo;		      /* so many at the tail, the last first: runq.c */
 	uint32_t lifohead;	      /* runqhead when it was looked at, */

@@ -3,9 +3,9 @@
  * It retakes the P of an M that sleeps in the kernel (retake.c), preempts Gs that run
  * past their slice while others wait, wakes an M where Gs wait beside an idle P, takes
  * the signals of the process while it sleeps (sigmask.c), gives back the memory of
- * stacks that are not used, prints schedtrace. It sleeps 20 us while there is something to do, twice that after a
- * while, up to 10 ms, never past the next timer that nobody else would run, and for
- * good while every P is idle. It calls no libc at all.
+ * stacks that are not used, prints schedtrace. It sleeps 20 us while there is something
+ * to do, twice that after a while, up to 10 ms, never past the next timer that nobody else
+ * would run, and for good while every P is idle. It calls no libc at all.
  */
 #include "core/runtime.h"
 #include <errno.h>
@@ -17,7 +17,7 @@
 #define STARVED 8 /* slices after which it may have gone on computing */
 #define FAIR MS /* so often somebody from the global queue runs beside short turns */
 #define DUE (MS / 8) /* beside a G whose timer is due, once a ms; then sysmon looks */
-#define BUSY (2 * MS) /* blocked Ms come in crowds: look closely for a while */
+#define BUSY (2 * MS) /* Ms that sleep come in crowds: look closely for a while */
 #define LIBC (3 * MS) /* refusals in libc until it is allowed */
 #define REFUSED (100 * MS)
 #define STUCK (5 * MS) /* more than making an M takes */
