@@ -226,19 +226,16 @@ int64_t semarequeue(uintptr_t addr, uint32_t nwake, uintptr_t addr2,
 		    uint32_t nmove, semacheck check, void *arg);
 
 /* Decide with the queue in hand. pick is called with addr's queue locked; it
- * takes waiters off with semanext/sematake and changes the object; those taken
+ * takes waiters off with sematake and changes the object; those taken
  * are woken, with the given results, after the lock is dropped. */
 struct semaq;
 void semapick(uintptr_t addr, void (*pick)(struct semaq *q, void *arg),
 	      void *arg);
-/* The mask of the oldest waiter not yet taken; false if there is none. */
-bool semafirst(struct semaq *q, uint32_t *mask);
-/* Take that oldest waiter; its semawait returns res (>= 0). */
-void sematake(struct semaq *q, int res);
-/* A waiter of this mask is still there. */
+/* A waiter whose mask meets mask is still there. */
 bool semahas(struct semaq *q, uint32_t mask);
-/* Take the oldest waiter whose mask meets mask; false if none. */
-bool sematakemask(struct semaq *q, uint32_t mask, int res);
+/* Take the oldest waiters whose masks meet mask, n at most; their semawait returns res
+ * (>= 0). So many there were. */
+uint32_t sematake(struct semaq *q, uint32_t n, uint32_t mask, int res);
 
 /* ---- wired Gs ----------------------------------------------------------------- */
 

@@ -159,6 +159,27 @@ bool gscavenge(void)
 	return false;
 }
 
+/* The next to be taken, if many are: all of it that making one touches, and to know where
+ * that is by then the record of the one after it (see warmnext in runq.c). */
+static inline void warmfree(const struct g *gp)
+{
+	const char *fs, *tls;
+
+	if (!gp)
+		return;
+	fs = (char *)gp->sched.fs;
+	tls = fs + ((uintptr_t)&tlsg - gettp());
+	__builtin_prefetch(gp->schedlink, 1);
+	for (int i = 64; i < 256; i += 64)
+		__builtin_prefetch((char *)gp + i, 1);
+	for (int i = 0; i < 192; i += 64)
+		__builtin_prefetch(tls + i, 1);
+	__builtin_prefetch(fs, 1);
+	__builtin_prefetch(fs + 64, 1);
+	__builtin_prefetch(fs + corehooks.identityhot, 1);
+	__builtin_prefetch((char *)gp->idlo - 64, 1);
+}
+
 static struct g *poolget(int class)
 {
 	struct m *mp = acquirem();
@@ -179,6 +200,7 @@ static struct g *poolget(int class)
 		if (gp) {
 			pp->gfree = gp->schedlink;
 			pp->ngfree--;
+			warmfree(pp->gfree);
 		}
 	} else if (class < NCLASS && READ_ONCE(sched.nglist[class])) {
 		lock(&sched.lock);

@@ -168,21 +168,29 @@ struct g {
 	uint64_t sigpend;	/* sent to this G; read anywhere, seq_cst */
 
 	bool unwire;		/* foreign only while wired; owner G */
-	bool inturn;		/* in the global queue, alone: globrunqget; by sched.lock */
-	struct timer timer;
+	bool inturn; /* in the global queue, alone: globrunqget; by sched.lock */
 
-	/* constant from gfget to gfput */
-	uint32_t id;
+	/* with the next few, what making and ending one touches; constant from gfget to
+	 * gfput, where nothing else is said */
+	uint32_t id cacheline;
 	uint8_t prio;		/* real-time, 0: none; owner */
-	void (*startfn)(void);
 	int8_t class;		/* stack size class; -1: the main G's, foreign */
 	bool madvguard;		/* the guard was made by MADV_GUARD_INSTALL */
+	bool native; /* P-less until nativeleft parks are done; owner */
+	bool kept;   /* gokeep; owner */
+	uint8_t nunseen, nfreed; /* lately; owner: pless.c */
+	void (*startfn)(void);
 	uintptr_t slot;		/* its memory: [slot, slot + size of class) */
 	uintptr_t idlo;		/* lowest byte of the identity in the slot */
-	uintptr_t stacklo, stackhi;
 	uintptr_t guardlo;	/* the guard, below stacklo, */
 	size_t guard;		/* and its bytes */
 	uintptr_t userstack;	/* the caller's own stack, or 0 */
+
+	int64_t cputime;   /* on the Ms that it has left; see cputime.c */
+	struct sigalt alt; /* virtual alternate stack; owner */
+
+	uintptr_t stacklo, stackhi;
+	struct timer timer;
 
 	/* signals: by siglock, but where said (sigsend.c) */
 	uint64_t sigwaits;	/* gsigwait's set */
@@ -190,14 +198,8 @@ struct g {
 	struct g *sigwaitnext;
 	uint32_t nhandled;	/* handlers run; owner */
 	bool exactmask;		/* the kernel has its mask, ours in it: gsigvfork */
-	bool maskcall;		/* the kernel may have another mask: gsigmaskcall */
-	struct sigalt alt;	/* virtual alternate stack; owner */
+	bool maskcall; /* the kernel may have another mask: gsigmaskcall */
 	struct sidestack *side; /* its frame is, or was, there; owner */
-	/* the net (sysmon.c) */
-	uint8_t nunseen, nfreed; /* lately; owner */
-	bool native;		/* P-less until nativeleft parks are done; owner */
-	bool kept;		/* gokeep; owner */
-	int64_t cputime;	/* on the Ms that it has left; see cputime.c */
 	uint32_t nativeleft;	/* 0: for good */
 	int64_t unseenat, freedat;
 	int64_t readyat;	/* when it became runnable; who made it, then its M */

@@ -484,58 +484,39 @@ int semasleep(int64_t deadline)
 	return res;
 }
 
-/* The next waiter of q's address that meets mask, from after prev on. */
-static struct g *match(struct g *first, uint32_t mask, struct g **prev)
+static uint32_t take(struct semaq *q, uint32_t n, uint32_t mask, int res)
 {
-	struct g *gp;
+	struct g **link = findaddr(q->b, q->addr), *prev = NULL, *gp, *next;
+	uint32_t taken = 0;
 
-	*prev = NULL;
-	for (gp = first; gp; *prev = gp, gp = gp->waitlink)
-		if (gp->waitmask & mask)
-			return gp;
-	return NULL;
-}
-
-static bool take(struct semaq *q, uint32_t mask, int res)
-{
-	struct g **link = findaddr(q->b, q->addr), *prev;
-	struct g *gp = match(*link, mask, &prev);
-
-	if (!gp)
-		return false;
-	dequeue(link, prev, gp);
-	gp->waitres = res;
-	gp->schedlink = NULL;
-	*q->tail = gp;
-	q->tail = &gp->schedlink;
-	return true;
-}
-
-bool semafirst(struct semaq *q, uint32_t *mask)
-{
-	struct g *gp = *findaddr(q->b, q->addr);
-
-	if (!gp)
-		return false;
-	*mask = gp->waitmask;
-	return true;
+	for (gp = *link; gp && taken < n; gp = next) {
+		next = gp->waitlink;
+		if (!(gp->waitmask & mask)) {
+			prev = gp;
+			continue;
+		}
+		dequeue(link, prev, gp);
+		gp->waitres = res;
+		gp->schedlink = NULL;
+		*q->tail = gp;
+		q->tail = &gp->schedlink;
+		taken++;
+	}
+	return taken;
 }
 
 bool semahas(struct semaq *q, uint32_t mask)
 {
-	struct g *prev;
+	struct g *gp = *findaddr(q->b, q->addr);
 
-	return match(*findaddr(q->b, q->addr), mask, &prev);
+	while (gp && !(gp->waitmask & mask))
+		gp = gp->waitlink;
+	return gp;
 }
 
-void sematake(struct semaq *q, int res)
+uint32_t sematake(struct semaq *q, uint32_t n, uint32_t mask, int res)
 {
-	take(q, ~0u, res);
-}
-
-bool sematakemask(struct semaq *q, uint32_t mask, int res)
-{
-	return take(q, mask, res);
+	return take(q, n, mask, res);
 }
 
 /* Mostly one, or none. */
@@ -566,11 +547,10 @@ uint32_t semawake(uintptr_t addr, uint32_t n, uint32_t mask)
 {
 	struct m *mp = acquirem();
 	struct semaq q = { .b = lockbucket(addr), .addr = addr };
-	uint32_t woken = 0;
+	uint32_t woken;
 
 	q.tail = &q.taken;
-	while (woken < n && take(&q, mask ? mask : ~0u, 0))
-		woken++;
+	woken = take(&q, n, mask ? mask : ~0u, 0);
 	unlockquick(&q.b->lock);
 	readytaken(mp, q.taken);
 	releasem(mp);
@@ -590,8 +570,7 @@ int64_t semarequeue(uintptr_t addr, uint32_t nwake, uintptr_t addr2,
 	if (check && !check(arg)) {
 		n = -EAGAIN;
 	} else {
-		while (n < nwake && take(&q, ~0u, 0))
-			n++;
+		n = take(&q, nwake, ~0u, 0);
 		while (addr != addr2 && nmove-- > 0) {
 			struct g **link = findaddr(q.b, addr), *gp = *link;
 

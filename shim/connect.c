@@ -100,13 +100,12 @@ static bool allin(void *arg)
 static void next(struct semaq *q, void *arg)
 {
 	struct listener *l = arg;
-	uint32_t mask;
 
 	if (self.hasturn)
 		l->in--;
 	self.hasturn = false;
-	if (l->in < TURNS && semafirst(q, &mask))
-		sematake(q, 0);
+	if (l->in < TURNS)
+		sematake(q, 1, ~0u, 0);
 }
 
 void connectleave(void)

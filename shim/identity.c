@@ -283,7 +283,7 @@ const char *identitynames(void)
 	return why;
 }
 
-const char *identityinit(void)
+const char *identityinit(const void *own)
 {
 	static const char *why;
 	static bool done;
@@ -295,7 +295,8 @@ const char *identityinit(void)
 	if (!why)
 		why = runprobe();
 	if (!why)
-		why = imagesinit(at.generation, at.tlssize, at.maptlsoffset);
+		why = imagesinit(at.generation, at.tlssize, at.maptlsoffset,
+				 own);
 	return why;
 }
 

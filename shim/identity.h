@@ -7,16 +7,17 @@
 /* Find out how this C library lays a thread out. NULL, or the reason why the shim
  * cannot make identities here. identitynames only looks for what must be there, when
  * the library is loaded; identityinit, on the process's first thread and before any
- * other function here, starts and joins one real thread to confirm it. */
+ * other function here, starts and joins one real thread to confirm it. The thread-locals
+ * of the object that own is in are the caller's to set when an identity is used again. */
 const char *identitynames(void);
-const char *identityinit(void);
+const char *identityinit(const void *own);
 uintptr_t identity_new(uintptr_t lo, uintptr_t *hi);
 void identity_reset(uintptr_t fs);
 /* The initial values of thread-locals at fixed places, as the loader says at this
  * generation (images.c): NULL or a reason; copied for thread fs, which says whether
  * others have places of their own in each thread; in a fork child. */
 const char *imagesinit(const size_t *generation, size_t tlssize,
-		       uint32_t mapoffset);
+		       uint32_t mapoffset, const void *own);
 bool imagescopy(uintptr_t fs);
 void imagesfork(void);
 /* The thread's number: unique and constant, recursive locks in libc compare it. */

@@ -1,4 +1,5 @@
-/* images.c - the initial values of thread-locals at fixed places, of all libraries but libc.
+/* images.c - the initial values of thread-locals at fixed places, of all libraries but libc
+ * and this one, whose record of a thread pthread_create fills in.
  *
  * An identity that is used again gets them anew, while others open and close libraries.
  * So: a list of what to copy where is never changed, and has the images in it, since a
@@ -39,7 +40,7 @@ static struct {
 	const size_t *generation;
 	size_t tlssize;
 	uint32_t mapoffset; /* of the offset, in struct link_map */
-	void *libc;
+	void *libc, *own;
 } images = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* The static TLS offset of the module loaded at base: the block is at tp - offset.
@@ -72,8 +73,9 @@ static int scanobject(struct dl_phdr_info *info, size_t size, void *arg)
 	struct scan *s = arg;
 
 	(void)size;
-	if ((void *)info->dlpi_addr == images.libc)
-		return 0; /* kept warm */
+	if ((void *)info->dlpi_addr == images.libc || /* kept warm */
+	    (void *)info->dlpi_addr == images.own)
+		return 0;
 	for (int i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
 		size_t off;
@@ -158,7 +160,7 @@ static bool rescan(void)
 }
 
 const char *imagesinit(const size_t *generation, size_t tlssize,
-		       uint32_t mapoffset)
+		       uint32_t mapoffset, const void *own)
 {
 	Dl_info dl;
 
@@ -168,6 +170,7 @@ const char *imagesinit(const size_t *generation, size_t tlssize,
 	if (!dladdr((void *)REAL(pthread_create), &dl))
 		return "it is in no object";
 	images.libc = dl.dli_fbase;
+	images.own = dladdr(own, &dl) ? dl.dli_fbase : NULL;
 	return rescan() ? NULL : "its objects with thread-locals change";
 }
 

@@ -277,7 +277,7 @@ bool shimstart(void)
 	if (refused)
 		return false;
 	refused = true; /* until all went well */
-	why = identityinit();
+	why = identityinit(&shimnative);
 	if (why) {
 		sayno("this C library is unknown: ", why);
 		return false;

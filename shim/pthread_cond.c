@@ -97,16 +97,14 @@ static void takeone(struct semaq *q, void *arg)
 {
 	struct cond_ *c = arg;
 
-	if (sematakemask(q, ~0u, 0))
-		count(c, -1u);
+	count(c, -sematake(q, 1, ~0u, 0));
 }
 
 static void takeall(struct semaq *q, void *arg)
 {
 	struct cond_ *c = arg;
 
-	while (sematakemask(q, ~0u, 0))
-		count(c, -1u);
+	count(c, -sematake(q, UINT32_MAX, ~0u, 0));
 }
 
 EXPORT int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)

@@ -34,9 +34,8 @@ struct want {
 	uintptr_t stack;
 	size_t size, guard;
 	int detached, policy, priority;
-	sigset_t mask;
+	uint64_t mask;
 	bool hasmask, hasaffinity, explicitsched;
-	cpu_set_t affinity;
 };
 
 struct thread *threadof(pthread_t pt)
@@ -219,10 +218,12 @@ static size_t defaultguard(void)
 	return 4096;
 }
 
-static void readattr(const pthread_attr_t *attr, struct want *w)
+static void readattr(const pthread_attr_t *attr, struct want *w,
+		     cpu_set_t *cpus)
 {
 	struct sched_param sp;
-	int inherit, mask;
+	sigset_t mask;
+	int inherit;
 	void *addr;
 	size_t size;
 
@@ -242,13 +243,12 @@ static void readattr(const pthread_attr_t *attr, struct want *w)
 		pthread_attr_getschedparam(attr, &sp);
 		w->priority = sp.sched_priority;
 	}
-	mask = pthread_attr_getsigmask_np(attr, &w->mask);
-	w->hasmask = mask == 0;
+	w->hasmask = pthread_attr_getsigmask_np(attr, &mask) == 0;
+	memcpy(&w->mask, &mask, sizeof(w->mask));
 	/* an attribute without an affinity answers with all CPUs */
-	if (pthread_attr_getaffinity_np(attr, sizeof(w->affinity),
-					&w->affinity) == 0)
-		w->hasaffinity = !CPU_ISSET(CPU_SETSIZE - 1, &w->affinity) &&
-				 CPU_COUNT(&w->affinity) > 0;
+	if (pthread_attr_getaffinity_np(attr, sizeof(*cpus), cpus) == 0)
+		w->hasaffinity = !CPU_ISSET(CPU_SETSIZE - 1, cpus) &&
+				 CPU_COUNT(cpus) > 0;
 }
 
 #define SMALL (256 << 10)
@@ -278,21 +278,22 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 			  .guard = defaultguard() };
 	uint32_t begun = 0;
 	struct thread *t;
-	uint64_t mask;
+	cpu_set_t cpus;
 	struct g *gp;
 	bool first;
 
 	if (attr)
-		readattr(attr, &w);
+		readattr(attr, &w, &cpus);
 	if (w.explicitsched && w.policy != SCHED_OTHER &&
 	    w.policy != SCHED_BATCH && w.policy != SCHED_IDLE && getuid() != 0)
 		return EPERM;
-	if (w.hasaffinity && !cpusexist(&w.affinity))
+	if (w.hasaffinity && !cpusexist(&cpus))
 		return EINVAL;
 	gp = gfget(w.stack, w.stack ? w.size : slotsize(&w), w.guard);
 	if (!gp)
 		return EAGAIN;
 	t = threadof((pthread_t)gtp(gp));
+	memset(t, 0, offsetof(struct thread, affinity));
 	t->gp = gp;
 	t->id = gid(gp);
 	t->tid = tidnew(gp);
@@ -305,18 +306,16 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 	t->stacksize = w.size;
 	t->hasaffinity = w.hasaffinity || self.hasaffinity;
 	if (unlikely(t->hasaffinity))
-		t->affinity = w.hasaffinity ? w.affinity : self.affinity;
+		t->affinity = w.hasaffinity ? cpus : self.affinity;
 	memcpy(t->name, self.name, sizeof(t->name));
-	if (w.hasmask)
-		memcpy(&mask, &w.mask, sizeof(mask));
-	else
-		mask = ggetsigmask();
+	if (!w.hasmask)
+		w.mask = ggetsigmask();
 	__atomic_add_fetch(&threadcount, 1, __ATOMIC_RELAXED);
 	/* before it can run: POSIX lets it be used by the new thread */
 	*out = (pthread_t)gtp(gp);
 	if (unlikely(self.handsdown)) {
 		t->kept = t->handsdown = true;
-		if (newprockept(gp, threadmain, mask) == 0)
+		if (newprockept(gp, threadmain, w.mask) == 0)
 			return 0;
 		__atomic_sub_fetch(&threadcount, 1, __ATOMIC_RELAXED);
 		t->state = FREED;
@@ -326,7 +325,7 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 	first = runsfirst(t);
 	t->begun = first ? &begun : NULL;
 	/* threads of a start routine are alike, but for those that need what takes time */
-	newproc(gp, threadmain, mask,
+	newproc(gp, threadmain, w.mask,
 		t->hasaffinity || t->policy != SCHED_OTHER ? 0 : (uintptr_t)fn);
 	if (unlikely(first))
 		waitbegun(&begun);

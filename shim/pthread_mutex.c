@@ -78,6 +78,8 @@ __attribute__((noinline)) static int lockslow(uint32_t *state, int64_t deadline)
 
 		if (trylock(state, to))
 			return 0;
+		if (!since)
+			since = corehooks.nanotime ? corehooks.nanotime() : 0;
 		r = waitinterruptible(&w, NULL);
 		if (r == HANDED)
 			return 0;
@@ -87,9 +89,7 @@ __attribute__((noinline)) static int lockslow(uint32_t *state, int64_t deadline)
 			continue;
 		to = 2; /* others may still wait, */
 		w.front = true; /* but have not waited as long: as Go */
-		if (!since)
-			since = corehooks.nanotime ? corehooks.nanotime() : 0;
-		else if (corehooks.nanotime() - since > STARVING)
+		if (since && corehooks.nanotime() - since > STARVING)
 			a.starving = true;
 	}
 }
@@ -97,14 +97,10 @@ __attribute__((noinline)) static int lockslow(uint32_t *state, int64_t deadline)
 /* Under the queue's lock, the mutex still ours: the oldest waiter's, or free. */
 static void handover(struct semaq *q, void *arg)
 {
-	uint32_t *state = arg, mask;
+	uint32_t *state = arg;
 
-	if (!semafirst(q, &mask)) {
-		__atomic_store_n(state, 0, __ATOMIC_RELEASE);
-		return;
-	}
-	__atomic_store_n(state, 2, __ATOMIC_RELEASE);
-	sematake(q, HANDED);
+	__atomic_store_n(state, sematake(q, 1, ~0u, HANDED) ? 2 : 0,
+			 __ATOMIC_RELEASE);
 }
 
 __attribute__((noinline)) static int unlockslow(uint32_t *state)

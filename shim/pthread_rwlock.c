@@ -100,13 +100,16 @@ static bool markwriter(void *arg)
 
 static int rwwait(struct rwlock_ *rw, bool write, int64_t deadline)
 {
-	struct semawait w = { .addr = (uintptr_t)rw,
-			      .mask = write ? MASK_W : MASK_R,
-			      .reason = WAIT_RWLOCK,
-			      .interruptible = true,
-			      .deadline = deadline,
-			      .check = write ? markwriter : markreader,
-			      .arg = rw };
+	struct semawait w = {
+		.addr = (uintptr_t)rw,
+		.mask = write ? MASK_W : MASK_R,
+		.front = !write, /* found first, and taken all at once */
+		.reason = WAIT_RWLOCK,
+		.interruptible = true,
+		.deadline = deadline,
+		.check = write ? markwriter : markreader,
+		.arg = rw
+	};
 
 	for (;;) {
 		int r = waitinterruptible(&w, NULL);
@@ -131,11 +134,13 @@ static void grant(struct semaq *q, void *arg)
 {
 	struct rwlock_ *rw = arg;
 	uint32_t s = __atomic_load_n(&rw->state, __ATOMIC_RELAXED);
-	bool hasw = semahas(q, MASK_W), hasr = semahas(q, MASK_R);
+	/* the bits tell mostly: of one kind there may be many to look through */
+	bool hasw = s & WWAIT && semahas(q, MASK_W);
+	bool hasr = s & RWAIT && semahas(q, MASK_R);
 	bool writerfirst =
 		!(s & WRITER) || !hasr ||
 		rw->kind == PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP;
-	uint32_t to, n = 0;
+	uint32_t to, n;
 
 	if (hasw && writerfirst) {
 		do {
@@ -145,11 +150,10 @@ static void grant(struct semaq *q, void *arg)
 				to = WRITER | WWAIT | (hasr ? RWAIT : 0);
 		} while (!swap(rw, &s, to));
 		if (to & WRITER)
-			sematakemask(q, MASK_W, GRANTED);
+			sematake(q, 1, MASK_W, GRANTED);
 		return;
 	}
-	while (sematakemask(q, MASK_R, GRANTED))
-		n++;
+	n = sematake(q, UINT32_MAX, MASK_R, GRANTED);
 	do
 		to = (s & WRITER ? 0 : (s & READERS) - 1) + n +
 		     (hasw ? WWAIT : 0);
@@ -167,8 +171,7 @@ static void giveup(struct semaq *q, void *arg)
 	while (!swap(rw, &s, s & ~WWAIT))
 		;
 	if (!(s & WRITER))
-		while (sematakemask(q, MASK_R, 0))
-			; /* they try again */
+		sematake(q, UINT32_MAX, MASK_R, 0); /* they try again */
 }
 
 static void leave(struct rwlock_ **rw)

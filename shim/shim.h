@@ -33,8 +33,8 @@
 enum threadstate { JOINABLE, DETACHED, EXITED, FREED };
 
 /* What POSIX knows of a thread beyond its G. It lives in the thread's own TLS, so
- * pthread_t, which is the thread pointer, leads to it; it is zeroed with the
- * rest of the TLS when the identity is recycled. */
+ * pthread_t, which is the thread pointer, leads to it; pthread_create zeroes it
+ * when the identity is used again. */
 struct thread {
 	uint32_t id;		/* owner word of locks; 0: ask threadid() */
 	uint32_t state;		/* enum threadstate; the key joiners wait on */
@@ -62,7 +62,7 @@ struct thread {
 	uint32_t *begun;	/* its creator waits until it has its priority */
 	struct listener *turn;	/* that it takes, or waits for: connect.c */
 	bool hasturn;
-	cpu_set_t affinity;
+	cpu_set_t affinity; /* where hasaffinity says so; the last: large */
 };
 extern __thread struct thread self TLS_IE;
 

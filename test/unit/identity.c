@@ -36,7 +36,7 @@ static struct gobuf home;
 
 static void setup(void)
 {
-	const char *why = identityinit();
+	const char *why = identityinit(NULL);
 
 	cr_assert_null(why, "no identities here: %s", why);
 	asm_fsgsbase = (getauxval(AT_HWCAP2) & 2) != 0;

@@ -261,44 +261,36 @@ Test(sema, front, .timeout = 20)
 
 static void picks(struct semaq *q, void *arg)
 {
-	uint32_t mask = 0;
-
 	(void)arg;
-	cr_assert(semafirst(q, &mask));
-	cr_assert_eq(mask, 1u);
 	cr_assert(semahas(q, 4));
 	cr_assert(semahas(q, 8 | 1));
-	cr_assert(!semahas(q, 8));
-	cr_assert(!sematakemask(q, 8, 50));
-	cr_assert(sematakemask(q, 2, 20));	/* the second */
-	cr_assert(!sematakemask(q, 2, 21));	/* was the only one */
-	sematake(q, 10);			/* the first */
-	cr_assert(semafirst(q, &mask));
-	cr_assert_eq(mask, 4u);
-	cr_assert(sematakemask(q, 4, 30));	/* older of the two */
-	cr_assert(semafirst(q, &mask));
-	cr_assert_eq(mask, 4u);
+	cr_assert(!semahas(q, 32));
+	cr_assert_eq(sematake(q, 1, 32, 50), 0u);
+	cr_assert_eq(sematake(q, 9, 2, 20), 1u);   /* the second */
+	cr_assert_eq(sematake(q, 1, 2, 21), 0u);   /* was the only one */
+	cr_assert_eq(sematake(q, 1, ~0u, 10), 1u); /* the first */
+	cr_assert(!semahas(q, 1 | 2));
+	cr_assert_eq(sematake(q, 1, 4, 30), 1u); /* the oldest of three */
+	cr_assert_eq(sematake(q, 9, 8 | 16, 40),
+		     2u); /* the first and the last */
+	cr_assert(semahas(q, 4));
 }
 
 static void picksnothing(struct semaq *q, void *arg)
 {
-	uint32_t mask = 0;
-
-	cr_assert(!semafirst(q, &mask));
 	cr_assert(!semahas(q, ~0u));
-	cr_assert(!sematakemask(q, ~0u, 1));
-	sematake(q, 1);
+	cr_assert_eq(sematake(q, 9, ~0u, 1), 0u);
 	(*(int *)arg)++;
 }
 
 Test(sema, pick, .timeout = 20)
 {
-	static const uint32_t masks[] = { 1, 2, 4, 4 };
-	struct waiter x[4];
+	static const uint32_t masks[] = { 1, 2, 4, 8, 4, 4, 16 };
+	struct waiter x[7];
 	int called = 0;
 
 	semapick(A, picksnothing, &called);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 7; i++)
 		startat(&x[i], &objects[0], masks[i]);
 	semapick(OTHER, picksnothing, &called);
 	cr_assert_eq(called, 2);
@@ -306,16 +298,17 @@ Test(sema, pick, .timeout = 20)
 	cr_assert_eq(result(&x[0]), 10);
 	cr_assert_eq(result(&x[1]), 20);
 	cr_assert_eq(result(&x[2]), 30);
-	cr_assert_eq(semawake(A, 9, 0), 1u);
-	cr_assert_eq(result(&x[3]), 0);
+	cr_assert_eq(result(&x[3]), 40);
+	cr_assert_eq(result(&x[6]), 40);
+	cr_assert_eq(semawake(A, 9, 0), 2u);
+	cr_assert_eq(result(&x[4]), 0);
+	cr_assert_eq(result(&x[5]), 0);
 }
 
 static void takesall(struct semaq *q, void *arg)
 {
-	uint32_t mask;
-
-	for (int *n = arg; semafirst(q, &mask);)
-		sematake(q, ++*n);
+	for (int *n = arg; semahas(q, ~0u);)
+		sematake(q, 1, ~0u, ++*n);
 }
 
 /* The order in a queue, told by the results. */
