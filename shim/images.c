@@ -41,17 +41,16 @@ static struct {
 	size_t tlssize;
 	uint32_t mapoffset; /* of the offset, in struct link_map */
 	void *libc, *own;
+	const struct r_debug *debug; /* looked up before: that takes the loader's lock */
 } images = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* The static TLS offset of the module loaded at base: the block is at tp - offset.
  * 0: it has none, or its TLS is dynamic. */
 static size_t offsetof_(ElfW(Addr) base, const char *name)
 {
-	static struct r_debug *r;
+	struct link_map *l = images.debug ? images.debug->r_map : NULL;
 
-	if (!r)
-		r = dlsym(RTLD_DEFAULT, "_r_debug");
-	for (struct link_map *l = r ? r->r_map : NULL; l; l = l->l_next)
+	for (; l; l = l->l_next)
 		if (l->l_addr == base &&
 		    (!name || !*name || !strcmp(l->l_name, name))) {
 			size_t off = *(size_t *)((char *)l + images.mapoffset);
@@ -171,6 +170,7 @@ const char *imagesinit(const size_t *generation, size_t tlssize,
 		return "it is in no object";
 	images.libc = dl.dli_fbase;
 	images.own = dladdr(own, &dl) ? dl.dli_fbase : NULL;
+	images.debug = dlsym(RTLD_DEFAULT, "_r_debug");
 	return rescan() ? NULL : "its objects with thread-locals change";
 }
 
