@@ -161,11 +161,11 @@ uintptr_t mtp(void);
 uint32_t gcount(void);
 /* Let others run; returns at once if there are none. */
 void goyield(void);
-/* The caller has sent something, or tried to, to somebody whom core does not know; it is
- * about to see what it was sent. Who has sent a few times in one turn lets those run first
- * that wait for the same P. Any thread; nothing where there is no P. */
-void gosent(void);
-void goreceive(void);
+/* The caller has sent something, or tried to, by that file to somebody whom core does not
+ * know; it is about to see what it was sent. Who has sent by one a few times in one turn lets
+ * those run first that wait for the same P. Any thread; nothing where there is no P. */
+void gosent(int fd);
+void goreceive(int fd);
 /* Thread pointer, number (unique for the process's life while the G lives, 1 is
  * main) and stack bounds of a G. */
 uintptr_t gtp(const struct g *gp);
@@ -425,6 +425,9 @@ bool entersyscall(void);
 void entersyscallblock(void);
 /* The caller has no P to lose: it may as well block. */
 bool gforeign(void);
+/* The caller is an event loop: it serves many files, and waits for all of them. If it
+ * computes in calls for so long that its P is taken, it is better off as a kernel thread. */
+void gloops(void);
 /* As entersyscallblock, if the caller is alone on its P and not too many wait so: for
  * a wait, to `until` at most, that costs least in place. False: nothing was done. */
 bool entersyscallwait(int64_t until);

@@ -131,7 +131,7 @@ void initproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
 	gp->interrupted = 0;
 	gp->prio = 0;
 	gp->alt.size = 0;
-	gp->native = false;
+	gp->native = gp->loops = false;
 	gp->nunseen = 0;
 	gp->cputime = 0;
 	if (READ_ONCE(sched.accounting))

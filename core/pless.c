@@ -250,7 +250,9 @@ int newprockept(struct g *gp, void (*fn)(void), uint64_t sigmask)
 /* A G whose M keeps blocking costs a retake each time, and the others the time until
  * sysmon comes by, whether the call was declared or out of our sight (libgomp's
  * barriers); one that cannot be preempted holds them up, too. It becomes a kernel
- * thread, until it has parked so often without. */
+ * thread, until it has parked so often without. So does an event loop that computes in
+ * calls: each time its P is taken it loses the batch of files that it was at. But a thread
+ * that serves one client parks for the next request: there a switch is what counts. */
 #define UNSEEN 3
 #define UNSEEN_TIME 100000000l
 #define CLEANPARKS 1000
@@ -263,7 +265,7 @@ cold void takenback(struct m *mp)
 
 	/* nobody's G; a wait in place; or one that did not block */
 	if (gp == mp->g0 || gp->inplace == INPLACE_KEPT ||
-	    mp->takenwhy == TAKEN_BUSY)
+	    (mp->takenwhy == TAKEN_BUSY && !gp->loops))
 		return;
 	if (mp->takenwhy == TAKEN_UNSEEN)
 		xadd(&sched.ntaken, -1);
@@ -276,6 +278,14 @@ cold void takenback(struct m *mp)
 		gp->nunseen = UNSEEN;
 	else if (gp->nunseen < UNSEEN)
 		gp->nunseen++;
+}
+
+void gloops(void)
+{
+	struct g *gp = getg();
+
+	if (!gp->loops)
+		gp->loops = true;
 }
 
 /* Make the G of mp, which has no P, native if it is time. mp is locked. */

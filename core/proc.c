@@ -384,29 +384,31 @@ void goyield(void)
 /* A server's thread whose client is on the same CPU has its next request as soon as it has
  * answered, all its slice long; the others' clients, a request behind each time they do not,
  * wait a round of slices for each. With one request a turn nobody would find the next one
- * there already. */
+ * there already. Who serves many by files of their own gives each its turn itself. */
 #define SENTMAX 3
 
-void gosent(void)
+void gosent(int fd)
 {
 	struct m *mp = acquirem();
 	struct p *pp = mp->p;
 
 	if (pp) {
-		if (pp->sentat != pp->switchtick)
+		if (pp->sentat != pp->switchtick || pp->sentby != fd)
 			pp->nsent = 0;
 		pp->sentat = pp->switchtick;
+		pp->sentby = fd;
 		pp->nsent++;
 	}
 	releasem(mp);
 }
 
-void goreceive(void)
+void goreceive(int fd)
 {
 	struct m *mp = acquirem();
 	struct p *pp = mp->p;
 	bool over = pp && pp->nsent >= SENTMAX &&
-		    pp->sentat == pp->switchtick && !runqempty(pp);
+		    pp->sentat == pp->switchtick && pp->sentby == fd &&
+		    !runqempty(pp);
 
 	releasem(mp);
 	if (over)

@@ -177,7 +177,8 @@ struct g {
 	int8_t class;		/* stack size class; -1: the main G's, foreign */
 	bool madvguard;		/* the guard was made by MADV_GUARD_INSTALL */
 	bool native; /* P-less until nativeleft parks are done; owner */
-	bool kept;   /* gokeep; owner */
+	bool kept;		/* gokeep; owner */
+	bool loops;		/* gloops; owner */
 	uint8_t nunseen, nfreed; /* lately; owner: pless.c */
 	void (*startfn)(void);
 	uintptr_t slot;		/* its memory: [slot, slot + size of class) */
@@ -305,7 +306,8 @@ struct p {
 	uint32_t schedtick cacheline; /* every schedule(); sysmon reads */
 	uint32_t switchtick;	      /* every switch, direct ones too */
 	uint32_t syscalltick;	      /* every exitsyscall */
-	uint32_t nsent;		      /* gosent */
+	uint32_t nsent;		      /* gosent, */
+	int sentby;		      /* by that file, */
 	uint32_t sentat;	      /* in the turn of this switchtick */
 	struct g *readied;	      /* woken into runnext by curg, not yet run */
 	uint64_t readiedat;	      /* cputicks then, 0 if not measured */

@@ -50,7 +50,7 @@ void iobegin(struct io *io, int fd, int dir)
 	io->handled = gsighandled();
 	cancelpoint();
 	if (dir == NETPOLL_READ)
-		goreceive();
+		goreceive(fd);
 	netpollbegin(fd, dir, &io->ps);
 	io->hints = netpollhints(&io->ps);
 	if (unlikely(!io->hints))
@@ -199,7 +199,7 @@ ssize_t ioend(struct io *io, ssize_t r)
 	if (unlikely(io->waited) && (r >= 0 || e != EAGAIN))
 		netpollpass(io->dir, &io->ps);
 	if (r > 0 && io->dir == NETPOLL_WRITE) {
-		gosent();
+		gosent(io->fd);
 		if (!io->plain)
 			netpollwrote(io->fd, &io->ps);
 	}

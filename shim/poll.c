@@ -455,6 +455,7 @@ EXPORT int epoll_wait(int fd, struct epoll_event *ev, int n, int ms)
 	if (!ong())
 		return REAL(epoll_wait)(fd, ev, n, ms);
 	cancelpoint();
+	gloops();
 	r = GLANCE(SYS_epoll_wait, fd, ev, n, 0);
 	if (r || ms == 0)
 		return r;

@@ -26,9 +26,9 @@ static bool plainly(int fd, int flags, int dir)
 	if (!(flags & MSG_DONTWAIT))
 		return false;
 	if (dir == NETPOLL_READ)
-		goreceive();
+		goreceive(fd);
 	else
-		gosent();
+		gosent(fd);
 	return true;
 }
 
