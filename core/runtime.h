@@ -168,7 +168,7 @@ struct g {
 	uint64_t sigpend;	/* sent to this G; read anywhere, seq_cst */
 
 	bool unwire;		/* foreign only while wired; owner G */
-	bool inturn; /* in the global queue, alone: globrunqget; by sched.lock */
+	bool inturn;		/* in the global queue, alone: globrunqget; by sched.lock */
 
 	/* with the next few, what making and ending one touches; constant from gfget to
 	 * gfput, where nothing else is said */
@@ -176,7 +176,7 @@ struct g {
 	uint8_t prio;		/* real-time, 0: none; owner */
 	int8_t class;		/* stack size class; -1: the main G's, foreign */
 	bool madvguard;		/* the guard was made by MADV_GUARD_INSTALL */
-	bool native; /* P-less until nativeleft parks are done; owner */
+	bool native;		/* P-less until nativeleft parks are done; owner */
 	bool kept;		/* gokeep; owner */
 	bool loops;		/* gloops; owner */
 	uint8_t nunseen, nfreed; /* lately; owner: pless.c */
@@ -187,8 +187,8 @@ struct g {
 	size_t guard;		/* and its bytes */
 	uintptr_t userstack;	/* the caller's own stack, or 0 */
 
-	int64_t cputime;   /* on the Ms that it has left; see cputime.c */
-	struct sigalt alt; /* virtual alternate stack; owner */
+	int64_t cputime;	/* on the Ms that it has left; see cputime.c */
+	struct sigalt alt;	/* virtual alternate stack; owner */
 
 	uintptr_t stacklo, stackhi;
 	struct timer timer;
@@ -199,7 +199,7 @@ struct g {
 	struct g *sigwaitnext;
 	uint32_t nhandled;	/* handlers run; owner */
 	bool exactmask;		/* the kernel has its mask, ours in it: gsigvfork */
-	bool maskcall; /* the kernel may have another mask: gsigmaskcall */
+	bool maskcall;		/* the kernel may have another mask: gsigmaskcall */
 	struct sidestack *side; /* its frame is, or was, there; owner */
 	uint32_t nativeleft;	/* 0: for good */
 	int64_t unseenat, freedat;

@@ -484,7 +484,7 @@ int semasleep(int64_t deadline)
 	return res;
 }
 
-static uint32_t take(struct semaq *q, uint32_t n, uint32_t mask, int res)
+uint32_t sematake(struct semaq *q, uint32_t n, uint32_t mask, int res)
 {
 	struct g **link = findaddr(q->b, q->addr), *prev = NULL, *gp, *next;
 	uint32_t taken = 0;
@@ -512,11 +512,6 @@ bool semahas(struct semaq *q, uint32_t mask)
 	while (gp && !(gp->waitmask & mask))
 		gp = gp->waitlink;
 	return gp;
-}
-
-uint32_t sematake(struct semaq *q, uint32_t n, uint32_t mask, int res)
-{
-	return take(q, n, mask, res);
 }
 
 /* Mostly one, or none. */
@@ -550,7 +545,7 @@ uint32_t semawake(uintptr_t addr, uint32_t n, uint32_t mask)
 	uint32_t woken;
 
 	q.tail = &q.taken;
-	woken = take(&q, n, mask ? mask : ~0u, 0);
+	woken = sematake(&q, n, mask ? mask : ~0u, 0);
 	unlockquick(&q.b->lock);
 	readytaken(mp, q.taken);
 	releasem(mp);
@@ -570,7 +565,7 @@ int64_t semarequeue(uintptr_t addr, uint32_t nwake, uintptr_t addr2,
 	if (check && !check(arg)) {
 		n = -EAGAIN;
 	} else {
-		n = take(&q, nwake, ~0u, 0);
+		n = sematake(&q, nwake, ~0u, 0);
 		while (addr != addr2 && nmove-- > 0) {
 			struct g **link = findaddr(q.b, addr), *gp = *link;
 

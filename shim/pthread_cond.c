@@ -95,16 +95,18 @@ static int waituntil(struct cond_ *c, pthread_mutex_t *mutex, int64_t deadline)
 
 static void takeone(struct semaq *q, void *arg)
 {
-	struct cond_ *c = arg;
+	uint32_t n = sematake(q, 1, ~0u, 0);
 
-	count(c, -sematake(q, 1, ~0u, 0));
+	if (n)
+		count(arg, -n);
 }
 
 static void takeall(struct semaq *q, void *arg)
 {
-	struct cond_ *c = arg;
+	uint32_t n = sematake(q, UINT32_MAX, ~0u, 0);
 
-	count(c, -sematake(q, UINT32_MAX, ~0u, 0));
+	if (n)
+		count(arg, -n);
 }
 
 EXPORT int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
