@@ -127,11 +127,12 @@ void initproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
 	gobufinit(&gp->sched, hi, gp->sched.fs, gomain);
 	gp->startfn = fn;
 	gp->sigmask = sigmask;
-	gp->score = 0;
+	gp->score = gp->hogs = 0;
 	gp->interrupted = 0;
 	gp->prio = 0;
 	gp->alt.size = 0;
-	gp->native = gp->loops = false;
+	gp->native = false;
+	gp->loops = 0;
 	gp->nunseen = 0;
 	gp->cputime = 0;
 	if (READ_ONCE(sched.accounting))

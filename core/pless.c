@@ -251,8 +251,10 @@ int newprockept(struct g *gp, void (*fn)(void), uint64_t sigmask)
  * sysmon comes by, whether the call was declared or out of our sight (libgomp's
  * barriers); one that cannot be preempted holds them up, too. It becomes a kernel
  * thread, until it has parked so often without. So does an event loop that computes in
- * calls: each time its P is taken it loses the batch of files that it was at. But a thread
- * that serves one client parks for the next request: there a switch is what counts. */
+ * calls: each time its P is taken it loses the batch of files that it was at. One that has
+ * woken no G for so many rounds does so at once; one that hands work on is better beside
+ * those who do it. But a thread that serves one client parks for the next request: there a
+ * switch is what counts. */
 #define UNSEEN 3
 #define UNSEEN_TIME 100000000l
 #define CLEANPARKS 1000
@@ -274,7 +276,7 @@ cold void takenback(struct m *mp)
 		gp->unseenat = now;
 		gp->nunseen = 0;
 	}
-	if (mp->takenwhy == TAKEN_REFUSED)
+	if (mp->takenwhy == TAKEN_REFUSED || gp->loops == LOOP_ALONE)
 		gp->nunseen = UNSEEN;
 	else if (gp->nunseen < UNSEEN)
 		gp->nunseen++;
@@ -284,8 +286,8 @@ void gloops(void)
 {
 	struct g *gp = getg();
 
-	if (!gp->loops)
-		gp->loops = true;
+	if (gp->loops != LOOP_ALONE)
+		gp->loops = gp->loops ? gp->loops - 1 : LOOP_SHARES;
 }
 
 /* Make the G of mp, which has no P, native if it is time. mp is locked. */

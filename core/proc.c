@@ -206,6 +206,8 @@ struct m *gopark(struct m *mp)
 	if (unlikely(gp->flags & GF_SIDE))
 		sideput(gp);
 	pp = mp->p;
+	if (unlikely(READ_ONCE(gp->hogs))) /* sysmon sets it */
+		WRITE_ONCE(gp->hogs, gp->hogs - 1);
 	learn(pp, gp);
 	next = directnext(pp);
 	if (unlikely(next == gp)) { /* woken already, by itself */
@@ -221,6 +223,8 @@ void goready(struct m *mp, struct g *gp)
 	struct p *pp;
 	bool alone;
 
+	if (unlikely(mp->curg && mp->curg->loops))
+		mp->curg->loops = LOOP_SHARES;
 	if (unlikely(gp->foreign)) {
 		notewakeup(&((struct m *)gp->sched.m)->park);
 		return;

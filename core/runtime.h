@@ -123,6 +123,9 @@ struct timerlist {
 	struct timer *first, **last;
 };
 
+/* g->loops, 0 if it is none: counts down to LOOP_ALONE while it wakes nobody. */
+enum { LOOP_ALONE = 1, LOOP_SHARES = 16 };
+
 /* What has become of the P of a G that waits in the kernel, in place. */
 enum inplace {
 	INPLACE_NO,
@@ -163,10 +166,12 @@ struct g {
 	/* with the above on two cache lines: all that a park and a wake-up touch */
 	bool foreign;		/* kernel thread with no P (see proc.c, needm) */
 	uint8_t score;		/* 0..3: how sure it blocks after a wake-up */
+	uint8_t hogs;		/* parks until its last slice used up is forgotten */
 	uint8_t inplace;	/* enum inplace, see syscall.c; owner G */
 	uint16_t nwired;	/* depth of gowire; owner G */
 	uint64_t sigpend;	/* sent to this G; read anywhere, seq_cst */
 
+	uint8_t loops;		/* an event loop: gloops; owner */
 	bool unwire;		/* foreign only while wired; owner G */
 	bool inturn;		/* in the global queue, alone: globrunqget; by sched.lock */
 
@@ -178,7 +183,6 @@ struct g {
 	bool madvguard;		/* the guard was made by MADV_GUARD_INSTALL */
 	bool native;		/* P-less until nativeleft parks are done; owner */
 	bool kept;		/* gokeep; owner */
-	bool loops;		/* gloops; owner */
 	uint8_t nunseen, nfreed; /* lately; owner: pless.c */
 	void (*startfn)(void);
 	uintptr_t slot;		/* its memory: [slot, slot + size of class) */
@@ -336,7 +340,8 @@ struct p {
 	struct m *sysmonof;	/* on this M, which had */
 	int64_t sysmoncpu;	/* computed so much by then */
 	int64_t sysmonasked;	/* when it was told that it has; 0: it has not */
-	int64_t sysmontalk;	/* when calls were last seen */
+	int64_t sysmontalk;	/* when a G had used up a slice and made calls in it; */
+	bool sysmoncalled;	/* this one has, or did the one before it */
 	int64_t sysmontimer;	/* when it was last asked for because of a timer */
 	int64_t sysmonfair;	/* when it was last sent to the global queue */
 

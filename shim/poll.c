@@ -482,6 +482,7 @@ EXPORT int epoll_pwait(int fd, struct epoll_event *ev, int n, int ms,
 	if (!parks())
 		return INKERNEL(set, SYS_epoll_pwait, fd, ev, n, ms, set, 8);
 	cancelpoint();
+	gloops();
 	deadline = msdeadline(ms);
 	return UNDER(set, epollsmasked(fd, ev, n, deadline, handled));
 }
@@ -502,6 +503,7 @@ EXPORT int epoll_pwait2(int fd, struct epoll_event *ev, int n,
 		return INKERNEL(set, SYS_epoll_pwait2, fd, ev, n, timeout, set,
 				8);
 	cancelpoint();
+	gloops();
 	deadline = timeout ? deadlinein(timeout) : NEVER;
 	return UNDER(set, epollsmasked(fd, ev, n, deadline, handled));
 }

@@ -203,3 +203,26 @@ Test(switches, longest_wait, .timeout = 120)
 	cr_assert_geq(atoi(at + 25), most);
 	result_free(&res);
 }
+
+/* A slice is not cut short beside threads that only compute, by calls that another makes
+ * now and then: 2 ms each it would be, and is 10 to 20 by the report. */
+Test(switches, whole_slices, .timeout = 120)
+{
+	static const char *const env[] = { "GMP_SHIM_MAXPROCS=2",
+					   "GMP_SHIM_SLICE=40000",
+					   "GMP_SHIM_VERBOSE=1", NULL };
+	struct result res;
+	const char *took, *said;
+	double ms;
+	int n;
+
+	ends_well("compressor", NULL, 60, 1, env, &res);
+	took = strstr(res.err, "took ");
+	said = strstr(res.err, "(MAXPROCS=2), ");
+	cr_assert(took && said, "no report:\n%s", tail(res.err, 10));
+	ms = atoi(took + 5);
+	n = atoi(said + 14);
+	cr_assert_gt(n, 0);
+	cr_assert_gt(2 * ms / n, 8, "%d preemptions in %.0f ms on 2 Ps", n, ms);
+	result_free(&res);
+}
