@@ -204,6 +204,29 @@ Test(switches, longest_wait, .timeout = 120)
 	result_free(&res);
 }
 
+static int number_after(const struct result *res, const char *words)
+{
+	const char *at = strstr(res->err, words);
+
+	cr_assert_not_null(at, "no report:\n%s", tail(res->err, 10));
+	return atoi(at + strlen(words));
+}
+
+/* An event loop that wakes nobody and computes in calls loses its P once, and is native
+ * from then on; thrice if it were one that shares its work. */
+Test(switches, native_loops, .timeout = 120)
+{
+	static const char *const env[] = { "GMP_SHIM_MAXPROCS=1",
+					   "GMP_SHIM_VERBOSE=1", NULL };
+	struct result res;
+	int n;
+
+	ends_well("event_loops", NULL, 60, 1, env, &res);
+	n = number_after(&res, "Ps taken from calls: ");
+	cr_assert(n >= 1 && n <= 6, "%d times from three loops", n);
+	result_free(&res);
+}
+
 /* A slice is not cut short beside threads that only compute, by calls that another makes
  * now and then: 2 ms each it would be, and is 10 to 20 by the report. */
 Test(switches, whole_slices, .timeout = 120)
@@ -212,16 +235,12 @@ Test(switches, whole_slices, .timeout = 120)
 					   "GMP_SHIM_SLICE=40000",
 					   "GMP_SHIM_VERBOSE=1", NULL };
 	struct result res;
-	const char *took, *said;
 	double ms;
 	int n;
 
 	ends_well("compressor", NULL, 60, 1, env, &res);
-	took = strstr(res.err, "took ");
-	said = strstr(res.err, "(MAXPROCS=2), ");
-	cr_assert(took && said, "no report:\n%s", tail(res.err, 10));
-	ms = atoi(took + 5);
-	n = atoi(said + 14);
+	ms = number_after(&res, "took ");
+	n = number_after(&res, "(MAXPROCS=2), ");
 	cr_assert_gt(n, 0);
 	cr_assert_gt(2 * ms / n, 8, "%d preemptions in %.0f ms on 2 Ps", n, ms);
 	result_free(&res);
