@@ -217,14 +217,20 @@ struct m *gopark(struct m *mp)
 	return switchaway(mp, gp, next);
 }
 
+/* An event loop that wakes others shares its work: see pless.c. */
+static inline void noteshared(struct m *mp)
+{
+	if (unlikely(mp->curg && mp->curg->loops))
+		mp->curg->loops = LOOP_SHARES;
+}
+
 /* Make runnable a G that waits, or never ran. mp is acquired. */
 void goready(struct m *mp, struct g *gp)
 {
 	struct p *pp;
 	bool alone;
 
-	if (unlikely(mp->curg && mp->curg->loops))
-		mp->curg->loops = LOOP_SHARES;
+	noteshared(mp);
 	if (unlikely(gp->foreign)) {
 		notewakeup(&((struct m *)gp->sched.m)->park);
 		return;
@@ -291,6 +297,7 @@ static void wakefor(void)
 /* goready for a list linked by schedlink, in that order, with one wake-up. */
 void goreadylist(struct m *mp, struct g *list)
 {
+	noteshared(mp);
 	if (list && !list->schedlink)
 		goready(mp, list);
 	else if (putlist(mp, list, false))

@@ -2,13 +2,14 @@
  * compressor - workers each compute on a block for longer than a slice; main reads the
  * blocks and writes what they have made, as compressors of files do.
  *
- * compressor [blocks]: prints the sum of all, and on stderr how long it took.
+ * compressor [blocks]: prints the sum of all. compressor quiet: main makes no such calls.
  */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
 
 #define WORKERS 4
 #define BLOCK	4096
@@ -54,6 +55,8 @@ static void *work(void *arg)
 
 static void transfer(FILE *f, void *block)
 {
+	if (!f)
+		return;
 	rewind(f);
 	if (fwrite(block, BLOCK, 1, f) != 1)
 		exit(1);
@@ -64,13 +67,13 @@ static void transfer(FILE *f, void *block)
 
 int main(int argc, char **argv)
 {
-	int blocks = argc > 1 ? atoi(argv[1]) : 20, read = 0, written = 0;
-	struct timespec from, to;
-	FILE *f = tmpfile();
+	bool quiet = argc > 1 && strcmp(argv[1], "quiet") == 0;
+	int blocks = argc > 1 && !quiet ? atoi(argv[1]) : 20;
+	FILE *f = quiet ? NULL : tmpfile();
+	int read = 0, written = 0;
 	uint32_t sum = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &from);
-	if (!f)
+	if (!f && !quiet)
 		return 1;
 	for (int i = 0; i < WORKERS; i++)
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
@@ -108,10 +111,6 @@ int main(int argc, char **argv)
 	pthread_mutex_unlock(&lock);
 	for (int i = 0; i < WORKERS; i++)
 		pthread_join(workers[i].thread, NULL);
-	clock_gettime(CLOCK_MONOTONIC, &to);
-	fprintf(stderr, "took %ld ms\n",
-		(to.tv_sec - from.tv_sec) * 1000 +
-			(to.tv_nsec - from.tv_nsec) / 1000000);
 	printf("%d blocks, sum %u\n", written, sum);
 	return 0;
 }
