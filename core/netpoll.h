@@ -8,7 +8,7 @@
 #include "core/runtime.h"
 
 #define MS	  1000000l
-#define RECHECK	  (10 * MS) /* how long something is taken on trust */
+#define RECHECK	  (100 * MS) /* how long something is taken on trust */
 #define READS	  (EPOLLIN | EPOLLPRI | EPOLLRDHUP)
 #define POLLBREAK (~0ull)    /* the event of netpollbreak */
 #define ENDS	  (1u << 31) /* of the hints, ours: see "Drained" */

@@ -152,15 +152,17 @@ void pollneeded(void)
 		sysmonneeded();
 }
 
-/* As long as they fit in pp's queue: in the global one they would be overtaken by those
- * who come later. */
+/* As long as they fit in pp's queue, behind those for whom there was no room before: in the
+ * global one they would be overtaken by those who come later. */
 void polllookslow(struct m *mp, struct p *pp)
 {
 	struct pollevents ev;
 	struct polldesc *wrote;
 
-	if (inpoll() ||
-	    pp->runqtail - READ_ONCE(pp->runqhead) > RUNQ - NPOLLEVENTS)
+	if (inpoll())
+		return;
+	globrunqrefill(pp, RUNQ - NPOLLEVENTS);
+	if (pp->runqtail - READ_ONCE(pp->runqhead) > RUNQ - NPOLLEVENTS)
 		return;
 	wrote = mp->wrote;
 	mp->wrote = NULL;

@@ -301,6 +301,21 @@ struct g *globrunqget(struct p *pp, uint32_t max)
 	return gp;
 }
 
+/* Those at the head of the global queue that are there because a ring was full, into pp's
+ * until it has `len`: ahead of whoever comes now. Not where a tree of threads is gone through
+ * in depth. Owner P only. */
+void globrunqrefill(struct p *pp, uint32_t len)
+{
+	if (READ_ONCE(sched.runqsize) == READ_ONCE(sched.ninturn) || pp->lifo ||
+	    pp->nextlifo)
+		return;
+	lock(&sched.lock);
+	while (sched.runqhead && !sched.runqhead->inturn &&
+	       pp->runqtail - load_acquire(&pp->runqhead) < len)
+		runqput(pp, globpop(), false);
+	unlock(&sched.lock);
+}
+
 /* Everything on pp's queue to the global one. Holds sched.lock; nobody runs pp. */
 void runqdrain(struct p *pp)
 {
