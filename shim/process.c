@@ -40,6 +40,7 @@ static void child(void)
 	uint64_t mask;
 
 	once_fork();
+	mutex_fork();
 	blockingfork();
 	loaderfork();
 	connectfork();

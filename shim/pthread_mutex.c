@@ -1,8 +1,12 @@
 /* pthread_mutex.c - mutexes of our own in the application's pthread_mutex_t.
  *
- * state: 0 free, 1 locked, 2 locked and perhaps waited for, 3 the same and a waiter
- *	has waited for a millisecond: the next unlock hands the lock to the oldest
+ * state, two bits: 0 free, 1 locked, 2 locked and perhaps waited for, 3 the same and a
+ *	waiter has waited for a millisecond: the next unlock hands the lock to the oldest
  *	waiter instead of letting whoever comes first have it (Go's starving mode).
+ * Above them `coming`, if one that waited was woken and has not been back yet: meanwhile
+ *	no other is (Go's mutexWoken). Or all of those that wait are on their way, to find it
+ *	locked again, as soon as others come by often; without them the one that has it
+ *	mostly has it again, and what it guards is in that CPU's caches.
  * Nobody touches the mutex after the store that frees it: its memory may be gone.
  * Waking goes by address alone. "Contended, no waiter" is normal (fork, timeouts).
  * kind keeps glibc's place and meaning: static initialisers set it; robust, PI,
@@ -20,42 +24,62 @@
 
 _Static_assert(sizeof(struct mutex_) <= sizeof(pthread_mutex_t), "overlay");
 
+#define LOCKED 3u
+
+/* Another in each process, or a mutex that was forked beside one on its way would wait for
+ * that in the child for ever. */
+static uint32_t coming = LOCKED + 1;
+
+void mutex_fork(void)
+{
+	coming += 2 * (LOCKED + 1); /* never 0 */
+}
+
+static inline uint32_t iscoming(uint32_t s)
+{
+	return (s & ~LOCKED) == coming ? coming : 0;
+}
+
 struct attempt {
 	uint32_t *state;
-	bool starving;
+	bool starving, came; /* it is the one that was woken */
 };
 
 /* Under the queue's lock: mark the mutex waited for; false if it is free. */
 static bool markwaited(void *arg)
 {
 	struct attempt *a = arg;
-	uint32_t s = __atomic_load_n(a->state, __ATOMIC_RELAXED);
+	uint32_t s = __atomic_load_n(a->state, __ATOMIC_RELAXED), want;
 
-	for (;;) {
-		uint32_t want = a->starving ? 3 : s == 3 ? 3 : 2;
-
-		if (s == 0)
+	do {
+		if ((s & LOCKED) == 0)
 			return false;
-		if (s == want || __atomic_compare_exchange_n(
-					 a->state, &s, want, false,
-					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-			return true;
-	}
+		want = a->starving || (s & LOCKED) == 3 ? 3 : 2;
+		if (!a->came)
+			want |= iscoming(s);
+	} while (s != want && !__atomic_compare_exchange_n(
+				      a->state, &s, want, false,
+				      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	a->came = false;
+	return true;
 }
 
-static bool trylock(uint32_t *state, uint32_t to)
+static bool trylock(uint32_t *state, uint32_t to, bool came)
 {
-	uint32_t free = 0;
+	uint32_t s = __atomic_load_n(state, __ATOMIC_RELAXED);
 
-	return __atomic_load_n(state, __ATOMIC_RELAXED) == 0 &&
-	       __atomic_compare_exchange_n(state, &free, to, false,
-					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+	while ((s & LOCKED) == 0)
+		if (__atomic_compare_exchange_n(
+			    state, &s, to | (came ? 0 : iscoming(s)), false,
+			    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return true;
+	return false;
 }
 
 #define HANDED 1 /* semawait's result when the lock was handed over */
 
 /* As pthread_mutex_lock: 0 or +E. */
-__attribute__((noinline)) static int lockslow(uint32_t *state, int64_t deadline)
+__attribute__((noinline)) static int lockwait(uint32_t *state, int64_t deadline)
 {
 	struct attempt a = { .state = state };
 	struct semawait w = { .addr = (uintptr_t)state,
@@ -70,13 +94,13 @@ __attribute__((noinline)) static int lockslow(uint32_t *state, int64_t deadline)
 	for (int i = 0; i < SPINS && canspin(); i++) {
 		for (int k = 0; k < PAUSES; k++)
 			__builtin_ia32_pause();
-		if (trylock(state, 1))
+		if (trylock(state, 1, false))
 			return 0;
 	}
 	for (;;) {
 		int r;
 
-		if (trylock(state, to))
+		if (trylock(state, to, a.came))
 			return 0;
 		if (!since)
 			since = corehooks.nanotime ? corehooks.nanotime() : 0;
@@ -87,6 +111,7 @@ __attribute__((noinline)) static int lockslow(uint32_t *state, int64_t deadline)
 			return ret_pthread(r);
 		if (r == -EAGAIN)
 			continue;
+		a.came = r == 0;
 		to = 2; /* others may still wait, */
 		w.front = true; /* but have not waited as long: as Go */
 		if (since && corehooks.nanotime() - since > STARVING)
@@ -94,34 +119,36 @@ __attribute__((noinline)) static int lockslow(uint32_t *state, int64_t deadline)
 	}
 }
 
-/* Under the queue's lock, the mutex still ours: the oldest waiter's, or free. */
-static void handover(struct semaq *q, void *arg)
+/* Free it may be, but one is on the way. */
+__attribute__((noinline)) static int lockslow(uint32_t *state, int64_t deadline)
 {
-	uint32_t *state = arg;
+	return trylock(state, 1, false) ? 0 : lockwait(state, deadline);
+}
 
-	__atomic_store_n(state, sematake(q, 1, ~0u, HANDED) ? 2 : 0,
-			 __ATOMIC_RELEASE);
+/* Under the queue's lock, the mutex still ours: the oldest waiter's, or free for it. */
+static void release(struct semaq *q, void *arg)
+{
+	uint32_t *state = arg, s = __atomic_load_n(state, __ATOMIC_RELAXED);
+	bool hand = (s & LOCKED) == 3;
+
+	if (!sematake(q, 1, ~0u, hand ? HANDED : 0))
+		s = iscoming(s);
+	else
+		s = hand ? 2 | iscoming(s) : coming;
+	__atomic_store_n(state, s, __ATOMIC_RELEASE);
 }
 
 __attribute__((noinline)) static int unlockslow(uint32_t *state)
 {
-	uint32_t s = 2;
+	uint32_t s = __atomic_load_n(state, __ATOMIC_RELAXED);
 
-	if (__atomic_compare_exchange_n(state, &s, 0, false, __ATOMIC_RELEASE,
-					__ATOMIC_RELAXED)) {
-		semawake((uintptr_t)state, 1, 0);
-		return 0;
-	}
-	/* 3; or 1 if it was marked between the two looks */
-	if (s == 1 && __atomic_compare_exchange_n(state, &s, 0, false,
-						  __ATOMIC_RELEASE,
-						  __ATOMIC_RELAXED))
-		return 0;
-	if (s == 0)
-		return 0; /* unlocking what is not locked: as undefined as ever */
-	if (s == 2)
-		return unlockslow(state);
-	semapick((uintptr_t)state, handover, state);
+	while ((s & LOCKED) == 1 || ((s & LOCKED) == 2 && iscoming(s)))
+		if (__atomic_compare_exchange_n(state, &s, iscoming(s), false,
+						__ATOMIC_RELEASE,
+						__ATOMIC_RELAXED))
+			return 0;
+	if (s & LOCKED) /* or it was not locked: as undefined as ever */
+		semapick((uintptr_t)state, release, state);
 	return 0;
 }
 
@@ -133,15 +160,20 @@ static inline int lockword(uint32_t *state, int64_t deadline)
 					       __ATOMIC_ACQUIRE,
 					       __ATOMIC_RELAXED)))
 		return 0;
+	if (free == coming &&
+	    __atomic_compare_exchange_n(state, &free, 1 | free, false,
+					__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return 0;
 	return lockslow(state, deadline);
 }
 
 /* 0, so that the slow half is a tail call. */
 static inline int unlockword(uint32_t *state)
 {
-	uint32_t one = 1;
+	uint32_t s = __atomic_load_n(state, __ATOMIC_RELAXED);
 
-	if (likely(__atomic_compare_exchange_n(state, &one, 0, false,
+	if (likely((s & LOCKED) == 1 &&
+		   __atomic_compare_exchange_n(state, &s, s - 1, false,
 					       __ATOMIC_RELEASE,
 					       __ATOMIC_RELAXED)))
 		return 0;
@@ -163,7 +195,7 @@ static int lockowned(struct mutex_ *m, int64_t deadline, bool try)
 		return 0;
 	}
 	if (try)
-		r = trylock(&m->state, 1) ? 0 : EBUSY;
+		r = trylock(&m->state, 1, false) ? 0 : EBUSY;
 	else
 		r = lockword(&m->state, deadline);
 	if (r)
@@ -310,7 +342,7 @@ EXPORT int pthread_mutex_trylock(pthread_mutex_t *mutex)
 	struct mutex_ *m = (struct mutex_ *)mutex;
 
 	if (likely(mutex_plain(m)))
-		return trylock(&m->state, 1) ? 0 : EBUSY;
+		return trylock(&m->state, 1, false) ? 0 : EBUSY;
 	if (mutex_hasowner(m))
 		return lockowned(m, NEVER, true);
 	return LOCKING(m, REAL(pthread_mutex_trylock)(mutex));
@@ -366,7 +398,7 @@ EXPORT int pthread_mutex_destroy(pthread_mutex_t *mutex)
 	struct mutex_ *m = (struct mutex_ *)mutex;
 
 	if ((mutex_plain(m) || mutex_hasowner(m)) &&
-	    __atomic_load_n(&m->state, __ATOMIC_RELAXED))
+	    (__atomic_load_n(&m->state, __ATOMIC_RELAXED) & LOCKED))
 		return EBUSY;
 	return REAL(pthread_mutex_destroy)(mutex);
 }

@@ -359,5 +359,6 @@ bool execcall(long n, const long *a, long *res);
 void shimatfork(void);
 /* Routines that other threads were in are begun anew (pthread_once.c). */
 void once_fork(void);
+void mutex_fork(void);
 
 #endif
