@@ -247,6 +247,8 @@ void goready(struct m *mp, struct g *gp)
 	alone = !READ_ONCE(pp->runnext) &&
 		READ_ONCE(pp->runqhead) == pp->runqtail;
 	runqput(pp, gp, true);
+	if (mp->curg && manygs())
+		warmg(gp); /* it is next; on g0 more will come */
 	if (!mp->curg && (alone || sysmonsoon() || sysmonlazy()))
 		return; /* on g0 this P looks at its queue next */
 	if (unlikely(sysmonlazy()))

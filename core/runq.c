@@ -107,28 +107,13 @@ static struct g *runqpop(struct p *pp)
 	return NULL;
 }
 
-#define WARMGS	  512 /* fewer stay in the cache, and to look ahead only costs */
-#define WARMSTACK 6 /* cache lines: from the registers saved to who called us */
-
-/* Where Gs are many nothing of theirs is in the cache when their turn comes, nor their pages
- * in the TLB, and to fetch that, bit by bit, is half of what a turn costs. So have it
- * fetched while the one before runs: the stack and identity of the G after h, and, to know
- * where those are by then, the record of the one after that. A thief may have taken them:
- * records of Gs stay, and a prefetch does not fault. */
+/* Those of the G after h, and, to know where they are by then, the record of the one after
+ * that. A thief may have taken them: records of Gs stay, and a prefetch does
+ * not fault. */
 static inline void warmnext(struct p *pp, uint32_t h)
 {
-	struct g *next = READ_ONCE(pp->runq[(h + 1) % RUNQ]);
-	const char *sp = READ_ONCE(next->sched.sp);
-	const char *fs = (char *)READ_ONCE(next->sched.fs);
-	uintptr_t tls = (uintptr_t)&tlsg - gettp();
-
 	__builtin_prefetch(&READ_ONCE(pp->runq[(h + 2) % RUNQ])->sched);
-	for (int i = 0; i < WARMSTACK; i++)
-		__builtin_prefetch(sp + 64 * i);
-	__builtin_prefetch(fs);
-	__builtin_prefetch(fs + corehooks.identityhot);
-	__builtin_prefetch(fs + tls);
-	__builtin_prefetch(fs + tls + 64);
+	warmg(READ_ONCE(pp->runq[(h + 1) % RUNQ]));
 }
 
 /* The next G of pp or NULL; with fair the ring comes before runnext, so that two
@@ -155,7 +140,7 @@ struct g *runqget(struct p *pp, bool fair)
 		}
 		gp = READ_ONCE(pp->runq[h % RUNQ]);
 		if (casrunqhead(pp, head, 1)) { /* release: see runqput */
-			if (t - h > 2 && READ_ONCE(sched.ng) > WARMGS)
+			if (t - h > 2 && manygs())
 				warmnext(pp, h);
 			pp->othersran = true;
 			return gp;
