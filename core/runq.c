@@ -108,8 +108,7 @@ static struct g *runqpop(struct p *pp)
 }
 
 /* Those of the G after h, and, to know where they are by then, the record of the one after
- * that. A thief may have taken them: records of Gs stay, and a prefetch does
- * not fault. */
+ * that. A thief may have taken them: records of Gs stay, and a prefetch does not fault. */
 static inline void warmnext(struct p *pp, uint32_t h)
 {
 	__builtin_prefetch(&READ_ONCE(pp->runq[(h + 2) % RUNQ])->sched);

@@ -515,7 +515,7 @@ bool runqempty(struct p *pp);
 struct g *runqsteal(struct p *pp, struct p *victim, bool stealnext);
 void globrunqput(struct g *gp);		/* holds sched.lock */
 struct g *globrunqget(struct p *pp, uint32_t max); /* holds sched.lock */
-void globrunqrefill(struct p *pp, uint32_t len);
+void globrunqrefill(struct p *pp, uint32_t len); /* overflows first; owner of pp */
 void runqdrain(struct p *pp);		/* all to the global queue; holds sched.lock */
 
 /* Where Gs are many nothing of theirs is in the cache when their turn comes, nor their pages
