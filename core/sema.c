@@ -448,10 +448,15 @@ struct m *semapark(struct m *mp, const struct semawait *w, int *res)
 
 int semawait(const struct semawait *w)
 {
+	struct m *mp = acquirem();
 	int res;
 
-	releasem(semapark(acquirem(), w, &res));
-	return res;
+	do
+		mp = semapark(mp, w, &res);
+	while ((res == 0 || res == -EAGAIN) && w->again &&
+	       w->again(w->arg, res == 0));
+	releasem(mp);
+	return w->again && res == -EAGAIN ? 0 : res;
 }
 
 /* As semawait at an address that nobody wakes: without a queue, the timer is all there is

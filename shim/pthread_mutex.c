@@ -41,7 +41,9 @@ static inline uint32_t iscoming(uint32_t s)
 }
 
 struct attempt {
-	uint32_t *state;
+	uint32_t *state, to;
+	struct semawait *wait;
+	int64_t since;
 	bool starving, came; /* it is the one that was woken */
 };
 
@@ -78,45 +80,59 @@ static bool trylock(uint32_t *state, uint32_t to, bool came)
 
 #define HANDED 1 /* semawait's result when the lock was handed over */
 
+static void waited(struct attempt *a)
+{
+	a->to = 2; /* others may still wait, */
+	a->wait->front = true; /* but have not waited as long: as Go */
+	if (a->since && corehooks.nanotime() - a->since > STARVING)
+		a->starving = true;
+}
+
+/* The one that is coming tries before a handler runs on it: others would wait for that
+ * handler's end, which may be a collector's that stops the world, and be needed for it. */
+static bool again(void *arg, bool woken)
+{
+	struct attempt *a = arg;
+
+	if (woken) {
+		a->came = true;
+		waited(a);
+	}
+	return !trylock(a->state, a->to, a->came);
+}
+
 /* As pthread_mutex_lock: 0 or +E. */
 __attribute__((noinline)) static int lockwait(uint32_t *state, int64_t deadline)
 {
-	struct attempt a = { .state = state };
+	struct attempt a = { .state = state, .to = 1 };
 	struct semawait w = { .addr = (uintptr_t)state,
 			      .reason = WAIT_MUTEX,
 			      .interruptible = true,
 			      .deadline = deadline,
 			      .check = markwaited,
+			      .again = again,
 			      .arg = &a };
-	int64_t since = 0;
-	uint32_t to = 1;
 
+	a.wait = &w;
 	for (int i = 0; i < SPINS && canspin(); i++) {
 		for (int k = 0; k < PAUSES; k++)
 			__builtin_ia32_pause();
 		if (trylock(state, 1, false))
 			return 0;
 	}
-	for (;;) {
+	while (!trylock(state, a.to, false)) {
 		int r;
 
-		if (trylock(state, to, a.came))
-			return 0;
-		if (!since)
-			since = corehooks.nanotime ? corehooks.nanotime() : 0;
+		if (!a.since && corehooks.nanotime)
+			a.since = corehooks.nanotime();
 		r = waitinterruptible(&w, NULL);
-		if (r == HANDED)
+		if (r == 0 || r == HANDED)
 			return 0;
 		if (r == -ETIMEDOUT)
 			return ret_pthread(r);
-		if (r == -EAGAIN)
-			continue;
-		a.came = r == 0;
-		to = 2; /* others may still wait, */
-		w.front = true; /* but have not waited as long: as Go */
-		if (since && corehooks.nanotime() - since > STARVING)
-			a.starving = true;
+		waited(&a); /* a handler has run */
 	}
+	return 0;
 }
 
 /* Free it may be, but one is on the way. */
