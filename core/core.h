@@ -208,16 +208,14 @@ struct semawait {
 	int64_t deadline;
 	uint32_t coarse; /* 0, or 1 + step: the deadline is timercoarse's */
 	semacheck check;	/* NULL: wait */
-	/* before a handler runs; or NULL */
-	bool (*again)(void *arg, bool woken);
+	bool (*woken)(void *arg); /* asked if it was; or NULL */
 	void *arg;
 	void (*unlock)(void *arg); /* after enqueueing, before parking; or NULL */
 	void *unlockarg;
 };
 /* Wait at an address. 0: woken; -EAGAIN: check said no; -ETIMEDOUT; -EINTR: a handler
- * has run; -ECANCELED; else the value that semawake's pick gave (> 0). With `again`, which
- * is asked when it was woken or check said no, it waits on as long as that says so: then
- * there is no -EAGAIN, and what `again` has done is 0's. May park. */
+ * has run; -ECANCELED; else the value that semawake's pick gave (> 0). w->woken comes
+ * before any handler runs on who was woken; false makes of 0 -EAGAIN. May park. */
 int semawait(const struct semawait *w);
 /* Wait for nothing: -ETIMEDOUT, -EINTR, -ECANCELED as semawait, interruptible. May park. */
 int semasleep(int64_t deadline);

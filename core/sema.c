@@ -448,15 +448,13 @@ struct m *semapark(struct m *mp, const struct semawait *w, int *res)
 
 int semawait(const struct semawait *w)
 {
-	struct m *mp = acquirem();
 	int res;
+	struct m *mp = semapark(acquirem(), w, &res);
 
-	do
-		mp = semapark(mp, w, &res);
-	while ((res == 0 || res == -EAGAIN) && w->again &&
-	       w->again(w->arg, res == 0));
+	if (res == 0 && w->woken && !w->woken(w->arg))
+		res = -EAGAIN;
 	releasem(mp);
-	return w->again && res == -EAGAIN ? 0 : res;
+	return res;
 }
 
 /* As semawait at an address that nobody wakes: without a queue, the timer is all there is

@@ -27,7 +27,7 @@ _Static_assert(sizeof(struct mutex_) <= sizeof(pthread_mutex_t), "overlay");
 #define LOCKED 3u
 
 /* Another in each process, or a mutex that was forked beside one on its way would wait for
- * that in the child for ever. */
+ * that in the child for ever. Written where there is one thread only. */
 static uint32_t coming = LOCKED + 1;
 
 void mutex_fork(void)
@@ -47,7 +47,7 @@ struct attempt {
 	bool starving, came; /* it is the one that was woken */
 };
 
-/* Under the queue's lock: mark the mutex waited for; false if it is free. */
+/* Mark the mutex waited for; false if it is free. By who waits under the queue's lock. */
 static bool markwaited(void *arg)
 {
 	struct attempt *a = arg;
@@ -88,17 +88,19 @@ static void waited(struct attempt *a)
 		a->starving = true;
 }
 
-/* The one that is coming tries before a handler runs on it: others would wait for that
- * handler's end, which may be a collector's that stops the world, and be needed for it. */
-static bool again(void *arg, bool woken)
+/* The one that was coming is here. It tries, or leaves word that others wait, before a
+ * handler runs on it: they would wait for that handler's end, which may be a collector's
+ * that stops the world, and be needed for it. */
+static bool came(void *arg)
 {
 	struct attempt *a = arg;
 
-	if (woken) {
-		a->came = true;
-		waited(a);
-	}
-	return !trylock(a->state, a->to, a->came);
+	a->came = true;
+	waited(a);
+	while (!trylock(a->state, a->to, a->came))
+		if (markwaited(a))
+			return false;
+	return true;
 }
 
 /* As pthread_mutex_lock: 0 or +E. */
@@ -110,7 +112,7 @@ __attribute__((noinline)) static int lockwait(uint32_t *state, int64_t deadline)
 			      .interruptible = true,
 			      .deadline = deadline,
 			      .check = markwaited,
-			      .again = again,
+			      .woken = came,
 			      .arg = &a };
 
 	a.wait = &w;
@@ -130,7 +132,8 @@ __attribute__((noinline)) static int lockwait(uint32_t *state, int64_t deadline)
 			return 0;
 		if (r == -ETIMEDOUT)
 			return ret_pthread(r);
-		waited(&a); /* a handler has run */
+		if (r != -EAGAIN)
+			waited(&a); /* a handler has run */
 	}
 	return 0;
 }

@@ -359,6 +359,7 @@ bool execcall(long n, const long *a, long *res);
 void shimatfork(void);
 /* Routines that other threads were in are begun anew (pthread_once.c). */
 void once_fork(void);
+/* Nobody is on the way to a mutex any more (pthread_mutex.c). */
 void mutex_fork(void);
 
 #endif

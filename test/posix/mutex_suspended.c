@@ -6,7 +6,7 @@
 
 enum { ROUNDS = 20 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static int there, go;
+static int there, held, passed, go;
 
 static void hold(int sig)
 {
@@ -16,6 +16,7 @@ static void hold(int sig)
 	(void)sig;
 	sigfillset(&none);
 	sigdelset(&none, SIGUSR2);
+	STORE(held, 1);
 	while (!LOAD(go))
 		sigsuspend(&none);
 	errno = e;
@@ -31,6 +32,7 @@ static void *locks(void *arg)
 	ADD(there, 1);
 	OK(pthread_mutex_lock(&lock));
 	OK(pthread_mutex_unlock(&lock));
+	STORE(passed, 1);
 	return arg;
 }
 
@@ -50,13 +52,16 @@ static void once(void)
 {
 	pthread_t first, other;
 
+	STORE(held, 0);
+	STORE(passed, 0);
 	STORE(go, 0);
 	OK(pthread_mutex_lock(&lock));
 	first = waiter();
 	OK(pthread_mutex_unlock(&lock));
 	OK(pthread_mutex_lock(&lock)); /* mostly before it has come */
-	if (pthread_kill(first, SIGUSR1) == 0)
-		usleep(1000);
+	pthread_kill(first, SIGUSR1);
+	/* in the handler, though it does not get the mutex, if it has not had it */
+	YIELD_UNTIL(LOAD(held) || LOAD(passed));
 	other = waiter();
 	OK(pthread_mutex_unlock(&lock));
 	join(other);
