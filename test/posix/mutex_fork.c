@@ -1,6 +1,7 @@
 /*
  * mutex_fork - a fork while a thread that has waited for a mutex is on its way to it.  In
- * the child there is no such thread, and the mutex works.
+ * the child, which has the mutex as its parent had it, there is no such thread, and the
+ * mutex works.
  */
 #include "check.h"
 
@@ -34,6 +35,7 @@ static void child(void)
 	pthread_t t;
 	int i;
 
+	OK(pthread_mutex_unlock(&lock));
 	for (i = 0; i < 2; i++) {
 		t = waiter();
 		OK(pthread_mutex_unlock(&lock));
@@ -52,10 +54,13 @@ int main(void)
 		pid_t pid;
 
 		OK(pthread_mutex_unlock(&lock));
+		/* mostly before the other is there */
+		OK(pthread_mutex_lock(&lock));
 		pid = fork();
 		CHECK(pid >= 0);
 		if (pid == 0)
 			child();
+		OK(pthread_mutex_unlock(&lock));
 		join(t);
 		reap(pid, 0);
 	}
