@@ -238,6 +238,8 @@ bool semahas(struct semaq *q, uint32_t mask);
 /* Take the oldest waiters whose masks meet mask, n at most; their semawait returns res
  * (>= 0). So many there were. */
 uint32_t sematake(struct semaq *q, uint32_t n, uint32_t mask, int res);
+/* All of them, if just those wait with .front: without a look at the others. */
+uint32_t sematakefront(struct semaq *q, uint32_t mask, int res);
 
 /* ---- wired Gs ----------------------------------------------------------------- */
 

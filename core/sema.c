@@ -487,7 +487,8 @@ int semasleep(int64_t deadline)
 	return res;
 }
 
-uint32_t sematake(struct semaq *q, uint32_t n, uint32_t mask, int res)
+static inline uint32_t take(struct semaq *q, uint32_t n, uint32_t mask, int res,
+			    bool front)
 {
 	struct g **link = findaddr(q->b, q->addr), *prev = NULL, *gp, *next;
 	uint32_t taken = 0;
@@ -495,6 +496,8 @@ uint32_t sematake(struct semaq *q, uint32_t n, uint32_t mask, int res)
 	for (gp = *link; gp && taken < n; gp = next) {
 		next = gp->waitlink;
 		if (!(gp->waitmask & mask)) {
+			if (front && !gp->prio)
+				break; /* the others have none, either */
 			prev = gp;
 			continue;
 		}
@@ -506,6 +509,16 @@ uint32_t sematake(struct semaq *q, uint32_t n, uint32_t mask, int res)
 		taken++;
 	}
 	return taken;
+}
+
+uint32_t sematake(struct semaq *q, uint32_t n, uint32_t mask, int res)
+{
+	return take(q, n, mask, res, false);
+}
+
+uint32_t sematakefront(struct semaq *q, uint32_t mask, int res)
+{
+	return take(q, UINT32_MAX, mask, res, true);
 }
 
 bool semahas(struct semaq *q, uint32_t mask)

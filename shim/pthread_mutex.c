@@ -16,8 +16,6 @@
 #include "shim/identity.h"
 #include "shim/pthread_mutex.h"
 
-/* In a cache line of its own: the placement decides some 8 % of a lock and unlock. */
-#define HOT EXPORT __attribute__((aligned(64)))
 #define PAUSES 30
 #define SPINS 4
 #define STARVING 1000000 /* ns */

@@ -7,6 +7,7 @@
 
 struct waiter {
 	struct semawait w;
+	int prio;
 	pthread_t t;
 	struct g *gp;
 	int res;
@@ -24,6 +25,7 @@ static void *waits(void *arg)
 	struct waiter *x = arg;
 
 	x->gp = getg();
+	gpriority(x->prio);
 	x->res = semawait(&x->w);
 	return NULL;
 }
@@ -303,6 +305,38 @@ Test(sema, pick, .timeout = 20)
 	cr_assert_eq(semawake(A, 9, 0), 2u);
 	cr_assert_eq(result(&x[4]), 0);
 	cr_assert_eq(result(&x[5]), 0);
+}
+
+static void takesfront(struct semaq *q, void *arg)
+{
+	*(uint32_t *)arg = sematakefront(q, 1, 60);
+}
+
+/* All who wait at the front, those with a priority and those without. */
+Test(sema, pick_front, .timeout = 20)
+{
+	static const struct {
+		uint32_t mask;
+		int prio;
+	} as[] = { { 2, 0 }, { 2, 7 }, { 1, 0 }, { 1, 7 }, { 2, 3 }, { 1, 0 } };
+	struct waiter x[6];
+	uint32_t n = 9;
+
+	for (int i = 0; i < 6; i++) {
+		x[i] = (struct waiter){ .prio = as[i].prio,
+					.w = { .addr = A,
+					       .mask = as[i].mask,
+					       .deadline = NEVER,
+					       .front = as[i].mask == 1 } };
+		start(&x[i]);
+	}
+	semapick(A, takesfront, &n);
+	cr_assert_eq(n, 3u);
+	semapick(A, takesfront, &n);
+	cr_assert_eq(n, 0u);
+	cr_assert_eq(semawake(A, 9, 0), 3u);
+	for (int i = 0; i < 6; i++)
+		cr_assert_eq(result(&x[i]), as[i].mask == 1 ? 60 : 0);
 }
 
 static void takesall(struct semaq *q, void *arg)
