@@ -104,8 +104,8 @@ enum gstatus {
 
 struct timer {
 	int64_t when;		/* guarded by pp->timerlock */
-	uint32_t idx;		/* place in the heap + 1, or COARSE; 0: not armed */
-	uint32_t seq;		/* gp->waitseq this timer is for */
+	uint32_t idx;		/* of its timerref + 1, or COARSE; 0: not armed */
+	uint32_t seq;		/* COARSE: gp->waitseq this timer is for */
 	struct p *pp;		/* whose heap; while idx is not 0, by both locks */
 	struct timer *next, **link; /* COARSE: in pp->coarse[step] */
 	uint32_t step;
@@ -113,10 +113,17 @@ struct timer {
 #define COARSE UINT32_MAX
 #define SLEEPS 1ul /* g->waitaddr: in no queue, the timer is all; see semasleep */
 
-/* Of the heap: who looks for the least does not look at the Gs. */
+/* Of the heap, and what is where in it: who looks for the least and moves others does not
+ * touch the Gs. */
 struct timerslot {
 	int64_t when;
+	uint32_t ref;	/* in pp->timerref */
+};
+
+struct timerref {
 	struct timer *t;
+	uint32_t place;	/* in the heap; free: the next of those + 1 */
+	uint32_t seq;	/* gp->waitseq this timer is for */
 };
 
 struct timerlist {
@@ -348,7 +355,8 @@ struct p {
 	/* guarded by timerlock; ntimers and when0 read by anybody as hints */
 	struct mutex timerlock cacheline;
 	struct timerslot *heap;
-	uint32_t ntimers, heapcap;
+	struct timerref *timerref;
+	uint32_t ntimers, heapcap, freeref; /* + 1; 0: the next is ntimers */
 	struct timerlist coarse[TIMERSTEPS];
 	int64_t coarse0;	/* none of those is earlier; 0: there is none */
 	int64_t when0;		/* earliest, NEVER if none */

@@ -11,7 +11,10 @@
  *      and then go to the end of the queue, but for the first of them. Were all fired at
  *      once, a queue that is full would send half of them to the global one, which those
  *      that come later overtake.
- * Invariants: heap[i].when <= heap[4i+1..4i+4].when; heap[i].t->idx == i + 1;
+ *      Where one is in the heap is not written to its G, which is in no cache: an
+ *      order in a heap costs a dozen such writes.
+ * Invariants: heap[i].when <= heap[4i+1..4i+4].when; timerref[heap[i].ref].place == i;
+ *      refs below the most there ever were are in the heap or in the list of the free;
  *      when0 is the lesser of heap[0].when and coarse0, or NEVER.
  * Locks: pp->timerlock. A fired timer is out of its heap before semtimeout takes
  *      the bucket lock; waitseq tells whether the G still waits for the same thing.
@@ -21,6 +24,7 @@
 #define FANOUT 4
 #define BATCH	(SCHEDTICKS - 1) /* as many as run until the next look */
 #define FIREMIN 16
+#define FIRST 126 /* in the heap's first page, with what is where */
 
 /* A timer that was taken off for its time has come. */
 struct due {
@@ -31,7 +35,7 @@ struct due {
 static void place(struct p *pp, uint32_t i, struct timerslot s)
 {
 	pp->heap[i] = s;
-	WRITE_ONCE(s.t->idx, i + 1); /* timerdel's hint */
+	pp->timerref[s.ref].place = i;
 }
 
 static void siftup(struct p *pp, uint32_t i, struct timerslot s)
@@ -78,12 +82,15 @@ static void setwhen0(struct p *pp)
 
 static void removeat(struct p *pp, uint32_t i)
 {
-	struct timer *t = pp->heap[i].t;
+	uint32_t ref = pp->heap[i].ref;
+	struct timerref *r = &pp->timerref[ref];
 	struct timerslot last = pp->heap[--pp->ntimers];
 
-	/* release: done with t; pairs with timerdel, whose G arms it anew */
-	store_release(&t->idx, 0);
-	if (t == last.t)
+	/* release: done with it; pairs with timerdel, whose G arms it anew */
+	store_release(&r->t->idx, 0);
+	r->place = pp->freeref;
+	pp->freeref = ref + 1;
+	if (ref == last.ref)
 		return;
 	if (i > 0 && last.when < pp->heap[(i - 1) / FANOUT].when)
 		siftup(pp, i, last);
@@ -91,30 +98,49 @@ static void removeat(struct p *pp, uint32_t i)
 		siftdown(pp, i, last);
 }
 
+/* The memory of both: the children of one in the heap are on one cache line. */
+static size_t heapbytes(uint32_t cap)
+{
+	return (cap + FANOUT) * sizeof(struct timerslot) +
+	       cap * sizeof(struct timerref);
+}
+
 static void grow(struct p *pp)
 {
-	uint32_t cap = pp->heapcap ? pp->heapcap * 2
-				   : PAGE / sizeof(struct timerslot) - FANOUT;
-	struct timerslot *heap = sysalloc((cap + FANOUT) * sizeof(*heap));
+	uint32_t cap = pp->heapcap ? pp->heapcap * 2 : FIRST;
+	struct timerslot *heap = sysalloc(heapbytes(cap));
+	struct timerref *refs;
 
 	if (!heap)
 		throw("timers: out of memory for %u timers", cap);
-	heap += FANOUT - 1; /* the children of one on one cache line */
-	for (uint32_t i = 0; i < pp->ntimers; i++)
+	refs = (struct timerref *)(heap + cap + FANOUT);
+	heap += FANOUT - 1;
+	for (uint32_t i = 0; i < pp->ntimers; i++) {
 		heap[i] = pp->heap[i];
+		refs[i] = pp->timerref[i]; /* all are in use */
+	}
 	if (pp->heap)
-		sysfree(pp->heap - (FANOUT - 1),
-			(pp->heapcap + FANOUT) * sizeof(*heap));
+		sysfree(pp->heap - (FANOUT - 1), heapbytes(pp->heapcap));
 	pp->heap = heap;
+	pp->timerref = refs;
 	pp->heapcap = cap;
 }
 
-static void insert(struct p *pp, struct timer *t)
+static void insert(struct p *pp, struct timer *t, int64_t when, uint32_t seq)
 {
-	if (pp->ntimers == pp->heapcap)
+	uint32_t ref = pp->ntimers;
+
+	if (ref == pp->heapcap)
 		grow(pp);
+	if (pp->freeref) {
+		ref = pp->freeref - 1;
+		pp->freeref = pp->timerref[ref].place;
+	}
+	pp->timerref[ref].t = t;
+	pp->timerref[ref].seq = seq;
 	WRITE_ONCE(t->pp, pp);
-	siftup(pp, pp->ntimers++, (struct timerslot){ t->when, t });
+	WRITE_ONCE(t->idx, ref + 1);
+	siftup(pp, pp->ntimers++, (struct timerslot){ when, ref });
 }
 
 /* Arm t on pp. Any M; a bucket lock may be held. */
@@ -124,9 +150,8 @@ void timeradd(struct p *pp, struct timer *t, int64_t when, uint32_t seq)
 
 	lock(&pp->timerlock);
 	t->when = when;
-	t->seq = seq;
-	insert(pp, t);
-	first = t->idx == 1;
+	insert(pp, t, when, seq);
+	first = pp->heap[0].ref == t->idx - 1;
 	if (first)
 		setwhen0(pp);
 	unlock(&pp->timerlock);
@@ -222,10 +247,10 @@ static struct p *lockof(struct timer *t)
 
 static void removefine(struct p *pp, struct timer *t)
 {
-	bool first = t->idx == 1;
+	uint32_t i = pp->timerref[t->idx - 1].place;
 
-	removeat(pp, t->idx - 1);
-	if (first)
+	removeat(pp, i);
+	if (i == 0)
 		setwhen0(pp);
 }
 
@@ -287,8 +312,10 @@ static uint32_t takedue(struct p *pp, int64_t now, struct due *due, uint32_t n)
 		struct timer *t;
 
 		if (pp->ntimers && pp->heap[0].when <= now) {
-			t = pp->heap[0].t;
-			due[i].seq = t->seq;
+			struct timerref *r = &pp->timerref[pp->heap[0].ref];
+
+			t = r->t;
+			due[i].seq = r->seq;
 			removeat(pp, 0);
 		} else if ((t = duecoarse(pp, now))) {
 			due[i].seq = t->seq;
@@ -353,9 +380,13 @@ void timersmove(struct p *from, struct p *to)
 {
 	lock(&to->timerlock);
 	lock(&from->timerlock);
-	for (uint32_t i = 0; i < from->ntimers; i++)
-		insert(to, from->heap[i].t);
-	from->ntimers = 0;
+	for (uint32_t i = 0; i < from->ntimers; i++) {
+		struct timerslot s = from->heap[i];
+		struct timerref r = from->timerref[s.ref];
+
+		insert(to, r.t, s.when, r.seq);
+	}
+	from->ntimers = from->freeref = 0;
 	for (uint32_t i = 0; i < TIMERSTEPS; i++) {
 		/* not in order now: some fire a step late */
 		for (struct timer *t = from->coarse[i].first, *next; t;

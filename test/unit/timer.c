@@ -21,9 +21,11 @@ TestSuite(timer, .init = setup);
 static void checkheap(struct p *pp)
 {
 	for (uint32_t i = 0; i < pp->ntimers; i++) {
-		cr_assert_eq(pp->heap[i].t->idx, i + 1);
-		cr_assert_eq(pp->heap[i].t->when, pp->heap[i].when);
-		cr_assert_eq(pp->heap[i].t->pp, pp);
+		struct timerref *r = &pp->timerref[pp->heap[i].ref];
+
+		cr_assert_eq(r->place, i);
+		cr_assert_eq(r->t->idx, pp->heap[i].ref + 1);
+		cr_assert_eq(r->t->pp, pp);
 		if (i > 0)
 			cr_assert_leq(pp->heap[(i - 1) / 4].when,
 				      pp->heap[i].when);
