@@ -202,6 +202,16 @@ static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
 		pp->preempt = false;
 		return gp;
 	}
+	/* who gave this P up for one that has woken on another's is in the global queue */
+	if (unlikely(READ_ONCE(pp->stealfrom))) {
+		struct p *victim = allp[READ_ONCE(pp->stealfrom) - 1];
+
+		WRITE_ONCE(pp->stealfrom, 0);
+		if (runqempty(pp) && (gp = runqsteal(pp, victim, true))) {
+			pp->preempt = false;
+			return gp;
+		}
+	}
 	if (pp->preempt) {
 		/* one that has just woken goes first, but if it, or those whom it
 		 * wakes in turn, used up the slice, somebody else does */

@@ -261,6 +261,8 @@ void goready(struct m *mp, struct g *gp)
 	fullfence(); /* the G is queued before npidle is read: the dance */
 	if (READ_ONCE(sched.npidle))
 		wakep();
+	else if (READ_ONCE(sched.hogs))
+		preempthog(pp, gp);
 }
 
 /* Queue the Gs of a list on mp's P, in that order; with next the first runs next. False:

@@ -326,6 +326,7 @@ struct p {
 	uint32_t ngfree;
 	uint64_t nginit;	      /* Gs that it has started */
 	bool preempt;		      /* others want this P: no direct switch */
+	uint32_t stealfrom;	      /* from this P first, + 1; 0: none; preempthog */
 	bool fairturn;		      /* the global queue has turns; a hint, sysmon sets it */
 	bool nextlifo;		      /* runnext has let a new G run first: lifo */
 	uint32_t lifo;		      /* so many at the tail, the last first: runq.c */
@@ -351,6 +352,8 @@ struct p {
 	bool sysmoncalled;	/* this one has, or did the one before it */
 	int64_t sysmontimer;	/* when it was last asked for because of a timer */
 	int64_t sysmonfair;	/* when it was last sent to the global queue */
+
+	uint64_t hogat;		/* cputicks when preempthog chose it */
 
 	/* guarded by timerlock; ntimers and when0 read by anybody as hints */
 	struct mutex timerlock cacheline;
@@ -396,6 +399,7 @@ struct schedt {
 	uint32_t aloneticks;	/* ALONETICKS or CROWDEDTICKS */
 	uint32_t gcwaiting;	/* the world is being stopped */
 	uint32_t nheld;		/* so often a G has let others wait, sysmon found */
+	bool hogs;		/* some G has used up a slice lately; a hint */
 	uint32_t stopwait;	/* Ps still to stop; by lock */
 	struct note stopnote;
 
@@ -709,6 +713,7 @@ enum {
 	SYSMON_SURE	/* in any case */
 };
 void sysmonwake(void);
+void preempthog(struct p *by, struct g *gp);
 void sysmonarm(void);
 void sysmondisarm(void);
 cold void sysmonlookslow(void);

@@ -1,7 +1,7 @@
 /* sysmon.c - the M without a P that watches the others.
  *
  * It retakes the P of an M that sleeps in the kernel (retake.c), preempts Gs that run
- * past their slice while others wait, wakes an M where Gs wait beside an idle P, takes
+ * past their slice while others wait (and knows them from then on: preempthog), wakes an M where Gs wait beside an idle P, takes
  * the signals of the process while it sleeps (sigmask.c), gives back the memory of
  * stacks that are not used, prints schedtrace. It sleeps 20 us while there is something
  * to do, twice that after a while, up to 10 ms, never past the next timer that nobody else
@@ -15,6 +15,9 @@
 #define TALK (2 * MS) /* a slice of Gs that talk, or beside one that just woke, */
 #define TALKED (20 * MS) /* and for so long after they did */
 #define HOGS 4 /* who used up a slice may again, for so many parks */
+#define HOGGED (100 * MS) /* so long after that wake-ups look for such a one, */
+#define HOGTICKS 2500000 /* each once in so many cputicks, some 1 ms, */
+#define LOOKS 8 /* among so many Ps */
 #define STARVED 8 /* slices after which it may have gone on computing */
 #define FAIR MS /* so often somebody from the global queue runs beside short turns */
 #define DUE (MS / 8) /* beside a G whose timer is due, once a ms; then sysmon looks */
@@ -67,6 +70,8 @@ static struct demand demand(int64_t now)
 	return d;
 }
 
+static int64_t hoggedat; /* when preemptone found one last */
+
 /* pp's M has run the same G for `ran` ns and others wait. True: it was asked to give
  * it up; false: it refuses for too long. */
 static bool preemptone(struct p *pp, int64_t now, int64_t ran, int64_t slice)
@@ -74,8 +79,11 @@ static bool preemptone(struct p *pp, int64_t now, int64_t ran, int64_t slice)
 	struct m *mp = READ_ONCE(pp->m);
 	struct g *gp = mp ? READ_ONCE(mp->curg) : NULL;
 
-	if (gp && ran >= TALK)
+	if (gp && ran >= TALK) {
 		WRITE_ONCE(gp->hogs, HOGS);
+		WRITE_ONCE(sched.hogs, true);
+		hoggedat = now;
+	}
 	WRITE_ONCE(pp->fairturn, false); /* who has just woken goes before those */
 	WRITE_ONCE(pp->preempt, true);
 	WRITE_ONCE(sched.nheld, sched.nheld + 1);
@@ -99,6 +107,34 @@ static bool preemptone(struct p *pp, int64_t now, int64_t ran, int64_t slice)
 static bool brief(struct g *gp)
 {
 	return gp && !READ_ONCE(gp->hogs);
+}
+
+/* gp has woken on the P by, whose G goes on, and no P is idle. One whose G has used up
+ * slices, and more lately than gp, is to take gp at once: when sysmon comes by, some 2 ms
+ * later, it would be the waker that loses its P, while those that compute had all the time
+ * that others wait. A P is asked once a ms. Any M, acquired. */
+void preempthog(struct p *by, struct g *gp)
+{
+	uint32_t n = READ_ONCE(sched.gomaxprocs);
+	uint64_t now = cputicks();
+
+	for (uint32_t i = 1; i < n && i <= LOOKS; i++) {
+		struct p *pp = allp[(by->id + i) % n];
+		struct m *mp = READ_ONCE(pp->m);
+		struct g *hog = mp ? READ_ONCE(mp->curg) : NULL;
+
+		if (!hog || READ_ONCE(hog->hogs) <= READ_ONCE(gp->hogs) ||
+		    now - READ_ONCE(pp->hogat) < HOGTICKS ||
+		    READ_ONCE(mp->pstate) != PS_HELD ||
+		    !cas(&mp->preempt, PREEMPT_NONE, PREEMPT_SLICE))
+			continue;
+		WRITE_ONCE(pp->hogat, now);
+		/* the handler, on its M, sees both */
+		WRITE_ONCE(pp->stealfrom, by->id + 1);
+		WRITE_ONCE(pp->preempt, true);
+		sigpoke(mp, SIGPREEMPT);
+		return;
+	}
 }
 
 /* The Gs of pp have used up slices in which calls were made, or one waits that did not use
@@ -246,6 +282,8 @@ static bool watch(int64_t now)
 			did = true;
 		}
 	}
+	if (READ_ONCE(sched.hogs) && now - hoggedat > HOGGED)
+		WRITE_ONCE(sched.hogs, false);
 	/* nor does an M that found a G of its own see to those in the global queue */
 	if (READ_ONCE(sched.runqsize) && READ_ONCE(sched.npidle) &&
 	    READ_ONCE(sched.nmspinning) == 0) {
