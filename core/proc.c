@@ -262,7 +262,7 @@ void goready(struct m *mp, struct g *gp)
 	if (READ_ONCE(sched.npidle))
 		wakep();
 	else if (READ_ONCE(sched.hogs))
-		preempthog(pp, gp);
+		preempthog(pp);
 }
 
 /* Queue the Gs of a list on mp's P, in that order; with next the first runs next. False:

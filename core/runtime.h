@@ -713,7 +713,7 @@ enum {
 	SYSMON_SURE	/* in any case */
 };
 void sysmonwake(void);
-void preempthog(struct p *by, struct g *gp);
+void preempthog(struct p *by);
 void sysmonarm(void);
 void sysmondisarm(void);
 cold void sysmonlookslow(void);

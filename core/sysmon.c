@@ -109,11 +109,11 @@ static bool brief(struct g *gp)
 	return gp && !READ_ONCE(gp->hogs);
 }
 
-/* gp has woken on the P by, whose G goes on, and no P is idle. One whose G has used up
- * slices, and more lately than gp, is to take gp at once: when sysmon comes by, some 2 ms
- * later, it would be the waker that loses its P, while those that compute had all the time
- * that others wait. A P is asked once a ms. Any M, acquired. */
-void preempthog(struct p *by, struct g *gp)
+/* A G has woken on the P by, whose own goes on, and no P is idle. One whose G has used up a
+ * slice and not parked since is to take it at once: some 2 ms later, when sysmon comes by,
+ * it would be the waker that loses its P, while those that compute had all the time that
+ * others wait. A P is asked once a ms. Any M, acquired. */
+void preempthog(struct p *by)
 {
 	uint32_t n = READ_ONCE(sched.gomaxprocs);
 	uint64_t now = cputicks();
@@ -123,7 +123,7 @@ void preempthog(struct p *by, struct g *gp)
 		struct m *mp = READ_ONCE(pp->m);
 		struct g *hog = mp ? READ_ONCE(mp->curg) : NULL;
 
-		if (!hog || READ_ONCE(hog->hogs) <= READ_ONCE(gp->hogs) ||
+		if (!hog || READ_ONCE(hog->hogs) != HOGS ||
 		    now - READ_ONCE(pp->hogat) < HOGTICKS ||
 		    READ_ONCE(mp->pstate) != PS_HELD ||
 		    !cas(&mp->preempt, PREEMPT_NONE, PREEMPT_SLICE))

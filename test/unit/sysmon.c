@@ -1,10 +1,10 @@
 /* sysmon.c - whom a wake-up preempts when no P is idle. */
 #include "test/unit/unit.h"
 
-enum { NP = 4 };
+enum { NP = 4, HOGS = 4 }; /* as in core/sysmon.c */
 static struct p ps[NP];
 static struct m ms[NP];
-static struct g gs[NP], woken;
+static struct g gs[NP];
 static sigset_t urg;
 
 /* All compute, on Ms that are this thread, which blocks the signal. */
@@ -49,7 +49,7 @@ static int asked(struct p *by)
 
 static int wakes(uint32_t by)
 {
-	preempthog(&ps[by], &woken);
+	preempthog(&ps[by]);
 	return asked(&ps[by]);
 }
 
@@ -61,29 +61,29 @@ Test(sysmon, spares_who_used_up_no_slice, .timeout = 20)
 
 Test(sysmon, preempts_a_hog, .timeout = 20)
 {
-	gs[2].hogs = 2;
+	gs[2].hogs = HOGS;
 	cr_assert_eq(wakes(2), -1, "the waker is not asked");
 	cr_assert_eq(wakes(0), 2);
 	cr_assert_eq(wakes(0), -1, "so soon after");
 	cr_assert_eq(wakes(1), -1);
-	gs[1].hogs = 1;
+	gs[1].hogs = HOGS;
 	cr_assert_eq(wakes(0), 1, "the other was not asked lately");
 	ps[2].hogat = 0;
 	cr_assert_eq(wakes(3), 2);
 }
 
-Test(sysmon, not_for_another_hog, .timeout = 20)
+Test(sysmon, spares_who_has_parked_since, .timeout = 20)
 {
-	gs[2].hogs = woken.hogs = 3;
+	gs[2].hogs = HOGS - 1;
 	cr_assert_eq(wakes(0), -1);
-	woken.hogs = 2;
+	gs[2].hogs = HOGS;
 	cr_assert_eq(wakes(0), 2);
 }
 
 Test(sysmon, spares_who_computes_no_more, .timeout = 20)
 {
 	for (uint32_t i = 1; i < NP; i++)
-		gs[i].hogs = 4;
+		gs[i].hogs = HOGS;
 	ms[1].curg = NULL; /* between two Gs */
 	ms[2].pstate = PS_SYSCALL;
 	ms[3].preempt = PREEMPT_LIBC; /* asked already */
