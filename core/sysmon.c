@@ -1,11 +1,12 @@
 /* sysmon.c - the M without a P that watches the others.
  *
  * It retakes the P of an M that sleeps in the kernel (retake.c), preempts Gs that run
- * past their slice while others wait (and knows them from then on: preempthog), wakes an M where Gs wait beside an idle P, takes
- * the signals of the process while it sleeps (sigmask.c), gives back the memory of
- * stacks that are not used, prints schedtrace. It sleeps 20 us while there is something
- * to do, twice that after a while, up to 10 ms, never past the next timer that nobody else
- * would run, and for good while every P is idle. It calls no libc at all.
+ * past their slice while others wait (and knows them from then on: preempthog), wakes an M
+ * where Gs wait beside an idle P, takes the signals of the process while it sleeps
+ * (sigmask.c), gives back the memory of stacks that are not used, prints schedtrace. It
+ * sleeps 20 us while there is something to do, twice that after a while, up to 10 ms, never
+ * past the next timer that nobody else would run, and for good while every P is idle. It
+ * calls no libc at all.
  */
 #include "core/runtime.h"
 #include <errno.h>
