@@ -202,7 +202,8 @@ static struct g *findlocal(struct m *mp, struct p *pp, int64_t now)
 		pp->preempt = false;
 		return gp;
 	}
-	/* who gave this P up for one that has woken on another's is in the global queue */
+	/* somebody has woken there (preempthog). Who gave this P up for that one waits in
+	 * the global queue, and would be next */
 	if (unlikely(READ_ONCE(pp->stealfrom))) {
 		struct p *victim = allp[READ_ONCE(pp->stealfrom) - 1];
 

@@ -130,6 +130,9 @@ struct timerlist {
 	struct timer *first, **last;
 };
 
+/* g->hogs: who used up a slice may again, for so many parks. */
+#define HOGS 4
+
 /* g->loops, 0 if it is none: counts down to LOOP_ALONE while it wakes nobody. */
 enum { LOOP_ALONE = 1, LOOP_SHARES = 16 };
 
@@ -266,7 +269,7 @@ struct m {
 
 	int32_t foreignpid;	/* needm made it, in that process; else 0; see reapms */
 
-	/* what sysmon wants of its next SIGPREEMPT: enum, see preempt.c */
+	/* what sysmon, or preempthog, wants of its next SIGPREEMPT: enum, see preempt.c */
 	uint32_t preempt;
 	bool refused;		/* it was asked and did not; sysmon clears */
 	uint32_t takenwhy;	/* the P was taken: enum takenwhy; before PS_TAKEN */

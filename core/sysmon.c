@@ -15,7 +15,6 @@
 #define MS 1000000l
 #define TALK (2 * MS) /* a slice of Gs that talk, or beside one that just woke, */
 #define TALKED (20 * MS) /* and for so long after they did */
-#define HOGS 4 /* who used up a slice may again, for so many parks */
 #define HOGGED (100 * MS) /* so long after that wake-ups look for such a one, */
 #define HOGTICKS 2500000 /* each once in so many cputicks, some 1 ms, */
 #define LOOKS 8 /* among so many Ps */
@@ -119,6 +118,8 @@ void preempthog(struct p *by)
 	uint32_t n = READ_ONCE(sched.gomaxprocs);
 	uint64_t now = cputicks();
 
+	if (READ_ONCE(sched.nmspinning))
+		return; /* that M finds it */
 	for (uint32_t i = 1; i < n && i <= LOOKS; i++) {
 		struct p *pp = allp[(by->id + i) % n];
 		struct m *mp = READ_ONCE(pp->m);
@@ -127,10 +128,12 @@ void preempthog(struct p *by)
 		if (!hog || READ_ONCE(hog->hogs) != HOGS ||
 		    now - READ_ONCE(pp->hogat) < HOGTICKS ||
 		    READ_ONCE(mp->pstate) != PS_HELD ||
+		    /* pairs with preempt's exchange: one request at a time */
 		    !cas(&mp->preempt, PREEMPT_NONE, PREEMPT_SLICE))
 			continue;
 		WRITE_ONCE(pp->hogat, now);
-		/* the handler, on its M, sees both */
+		/* before the signal, whose handler looks. One of sysmon's that comes just
+		 * now does not see them: then the next schedule() does */
 		WRITE_ONCE(pp->stealfrom, by->id + 1);
 		WRITE_ONCE(pp->preempt, true);
 		sigpoke(mp, SIGPREEMPT);
