@@ -2,10 +2,10 @@
  *
  * state: WRITER held for writing; the low bits count readers, and beside WRITER those that
  *	came to read and take their count back: if the writer releases it before that, they
- *	have the lock (a fork's child keeps such a count, of libc's that of all who wait). WWAIT and RWAIT: such waiters may be queued. Waiters are granted the
- *	lock by who releases it, in one atomic step under the queue's lock, before anybody
- *	else can know it is free: the object is not touched afterwards, and a waiter wakes
- *	up as an owner.
+ *	have the lock (a fork's child keeps such a count, of libc's that of all who wait).
+ *	WWAIT and RWAIT: such waiters may be queued. Waiters are granted the lock by who
+ *	releases it, in one atomic step under the queue's lock, before anybody else can know
+ *	it is free: the object is not touched afterwards, and a waiter wakes up as an owner.
  * Preference: readers, as glibc's default; with PREFER_WRITER_NONRECURSIVE a reader
  *	queues behind waiting writers.
  * owner is the writing thread, for EDEADLK; glibc's places for shared (28) and kind
