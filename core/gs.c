@@ -12,7 +12,6 @@
 #define CHUNKG 128
 #define NCHUNK (1u << 17) /* sixteen million Gs */
 #define BATCH (GFREEMAX / 2)
-#define COLOURS 16 /* places in a page for a stack's first frame: 1 KiB */
 
 static struct g *chunks[NCHUNK]; /* load_acquire: pairs with galloc */
 static struct mutex chunklock;
@@ -234,10 +233,7 @@ struct g *gfget(uintptr_t stack, size_t stacksize, size_t guard)
 		mp = acquirem();
 		semagrow(READ_ONCE(sched.idgen) + 1 - sched.ghosts);
 		releasem(mp);
-		if (!stack)
-			stacktouch(gp);
-		/* not all at one place of a page, by which caches choose a set */
-		gp->idlo = gp->stackhi - gp->id % COLOURS * 64;
+		gp->idlo = gp->stackhi;
 		gp->sched.fs = corehooks.identity_new(gp->stacklo, &gp->idlo);
 		if (!gp->sched.fs)
 			return NULL;

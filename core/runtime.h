@@ -680,7 +680,6 @@ struct m *semapark(struct m *mp, const struct semawait *w, int *res);
 /* ---- stack.c ------------------------------------------------------------------------ */
 bool stackalloc(struct g *gp, size_t size, size_t guard);
 void stackfree(struct g *gp);
-void stacktouch(struct g *gp);
 void stackguard(struct g *gp, size_t size, size_t guard);
 void *persistentalloc(size_t size);
 void stackcheck(struct g *gp);

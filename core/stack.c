@@ -25,7 +25,6 @@
 #define PROT_RW 3
 #define MADV_NOHUGEPAGE_ 15
 #define MADV_DONTNEED_ 4
-#define MADV_POPULATE_WRITE_ 23
 #define MADV_GUARD_INSTALL_ 102
 #define MADV_GUARD_REMOVE_ 103
 #define HUGE (2ul << 20)
@@ -197,14 +196,6 @@ bool stackalloc(struct g *gp, size_t size, size_t guard)
 	unlock(&stacklock);
 	gp->stackhi = gp->slot + slot;
 	return true;
-}
-
-/* The two pages that every thread uses, of a new slot: in one call, not two faults. Where
- * the kernel cannot (before 5.14) there are faults. */
-void stacktouch(struct g *gp)
-{
-	RAW(__NR_madvise, gp->stackhi - 2 * PAGE, 2 * PAGE,
-	    MADV_POPULATE_WRITE_);
 }
 
 /* Make a recycled stack one of that size. The G is dead. */

@@ -9,6 +9,10 @@
  *      stand aside (identityinit returns the reason).
  * Layout of a slot's top: [.. stack | static TLS | struct pthread], the thread
  *      pointer at the struct. Static TLS is below it, as the x86-64 ABI has it.
+ *      The struct begins on one page and ends on the next: what a thread that makes,
+ *      locks and waits touches of it, its TLS and the first kilobyte of its stack are
+ *      on one page, and the rest (keys and their values, resolver state), which is 0 in
+ *      a new thread, stays untouched. A parked thread has one page, not two.
  * Recycling: an identity is never freed. libc's own TLS stays as it is (malloc's
  *      cache, resolver state); every other module's is copied anew from its image
  *      (images.c).
@@ -42,6 +46,9 @@
 #define RSEQ_SIG 0x53053053
 #define RSEQ_LEN 32
 #define RSEQ_FAILED (-2) /* RSEQ_CPU_ID_REGISTRATION_FAILED */
+/* A stack of which libc takes less for alloca, a quarter, than the 64 KiB that it takes at
+ * most and where it knows no size. */
+#define SMALL (192u << 10)
 #define KEYS1 32 /* keys of a block: PTHREAD_KEY_2NDLEVEL_SIZE */
 #define DTV_UNALLOCATED ((void *)-1l)
 
@@ -68,7 +75,8 @@ struct key {
 static struct {
 	uint32_t size, list, tid, cancelhandling, specific, report_events,
 		schedpolicy, schedparam, dtvp;
-	uint32_t robust, res, stackblock, stackblock_size, guardsize;
+	uint32_t robust, res, stackblock, stackblock_size;
+	uint32_t hot;		/* here the second page begins */
 	ptrdiff_t rseq;		/* from the thread pointer; 0: none */
 	ptrdiff_t resp, errnum, herrno; /* libc's TLS variables */
 	size_t tlssize, tlsalign;
@@ -161,7 +169,6 @@ static void *probe(void *arg)
 		p->why = "its robust list is not in the thread's record";
 	at.stackblock = scan(pd, at.specific, p->lo);
 	at.stackblock_size = at.stackblock + 8;
-	at.guardsize = at.stackblock + 16;
 	if (!at.stackblock || FIELD(pd, at.stackblock_size, size_t) != p->size)
 		p->why = "its stack's bounds are not where they were";
 	if (!FIELD(pd, at.report_events + 1, uint8_t))
@@ -239,9 +246,7 @@ static const char *findrtld(void)
 
 static const char *findpthread(void)
 {
-	const uint32_t *size =
-		dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
-	const ptrdiff_t *rseqoff = dlsym(RTLD_DEFAULT, "__rseq_offset");
+	const uint32_t *size = dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
 	const unsigned *rseqsize = dlsym(RTLD_DEFAULT, "__rseq_size");
 
 	allocate_tls = (void *(*)(void *))dlsym(RTLD_DEFAULT,
@@ -265,7 +270,9 @@ static const char *findpthread(void)
 	at.herrno = (ptrdiff_t)((uintptr_t)&h_errno - tp());
 	if (!at.resp)
 		return "it has no __resp";
-	at.rseq = rseqoff && rseqsize && *rseqsize ? *rseqoff : 0;
+	at.rseq = rseqsize && *rseqsize ? *REAL(__rseq_offset) : 0;
+	at.hot = (at.specific - KEYS1 * (uint32_t)sizeof(struct keydata) + 63) &
+		 -64u;
 	return NULL;
 }
 
@@ -315,27 +322,26 @@ static void linklist(struct list *l)
 /* Fields that a fresh and a recycled identity have alike. */
 static void setfields(uintptr_t pd)
 {
+	static bool policies; /* somebody had one that is not 0 */
 	uintptr_t me = tp();
+	int policy = FIELD(me, at.schedpolicy, int);
+	int param = FIELD(me, at.schedparam, int);
 
 	FIELD(pd, TCB_FEATURE_1, uint32_t) = FIELD(me, TCB_FEATURE_1, uint32_t);
 	FIELD(pd, at.cancelhandling, int) = 0;
-	FIELD(pd, at.schedpolicy, int) = FIELD(me, at.schedpolicy, int);
-	FIELD(pd, at.schedparam, int) = FIELD(me, at.schedparam, int);
-}
-
-/* What a debugger and libc's pthread_getattr_np see. */
-static void setstack(uintptr_t fs, uintptr_t lo, uintptr_t hi)
-{
-	FIELD(fs, at.stackblock, uintptr_t) = lo;
-	FIELD(fs, at.stackblock_size, size_t) = hi - lo;
-	FIELD(fs, at.guardsize, size_t) = 0;
-	FIELD(fs, at.guardsize + 8, size_t) = 0;
+	if (__builtin_expect(policies || policy || param, 0)) {
+		policies = true;
+		FIELD(pd, at.schedpolicy, int) = policy;
+		FIELD(pd, at.schedparam, int) = param;
+	}
 }
 
 uintptr_t identity_new(uintptr_t lo, uintptr_t *hi)
 {
 	uintptr_t me = tp();
-	uintptr_t pd = (*hi - at.size) & -(at.tlsalign < 64 ? 64 : at.tlsalign);
+	size_t cold = (at.size - at.hot + 4095) & -4096ul;
+	uintptr_t pd = ((*hi & -4096ul) - cold - at.hot) &
+		       -(at.tlsalign < 64 ? 64 : at.tlsalign);
 	uintptr_t low = pd - (at.tlssize - at.size);
 	uintptr_t head = pd + at.robust;
 
@@ -358,16 +364,19 @@ uintptr_t identity_new(uintptr_t lo, uintptr_t *hi)
 	FIELD(pd, at.robust - 8, uintptr_t) = head;
 	FIELD(head, 0, uintptr_t) = head;
 	FIELD(head, 8, long) = FIELD(me, at.robust + 8, long);
-	FIELD(pd, at.specific, uintptr_t) =
-		pd + at.specific - KEYS1 * sizeof(struct keydata);
-	FIELD(pd, at.report_events + 1, uint8_t) = 1; /* a user's stack */
-	if (at.rseq)
-		FIELD(pd, at.rseq + 4, int) = RSEQ_FAILED;
 	FIELD(pd, at.resp, uintptr_t) = pd + at.res;
-	setstack(pd, lo, *hi);
+	if (*hi - lo < SMALL)
+		FIELD(pd, at.stackblock_size, size_t) = *hi - lo;
 	linklist((struct list *)(pd + at.list));
 	*hi = low & -64ul;
 	return pd;
+}
+
+/* A fork child's only thread is put on libc's list of its own stacks, which it gives to
+ * others, but for that mark. */
+void identity_forks(void)
+{
+	FIELD(tp(), at.report_events + 1, uint8_t) = 1;
 }
 
 void identity_number(uintptr_t fs, uint32_t tid)
@@ -405,6 +414,29 @@ void identity_reset(uintptr_t fs)
 }
 
 /* ---- the kernel thread's state --------------------------------------------------------- */
+
+/* The area that the kernel knows is its thread's, not a G's: __rseq_offset leads to one that
+ * says so, in every thread. (In a new thread's struct there is 0: CPU 0.) Programs may have a
+ * copy of that constant, which the loader makes before any code of ours runs; what it asks
+ * an indirect function for it has by then. */
+__attribute__((used)) static __thread struct {
+	uint32_t cpu_id_start;
+	int cpu_id;
+	uint64_t rest[3];
+} norseq __attribute__((tls_model("initial-exec"))) = { 0, RSEQ_FAILED, { 0 } };
+__asm__(".text\n\t"
+	".type rseqoffset, @gnu_indirect_function\n"
+	"rseqoffset:\n\t"
+	"movq norseq@gottpoff(%rip), %rax\n\t"
+	"ret\n\t"
+	".section .data.rel.ro, \"aw\"\n\t"
+	".balign 8\n\t"
+	".globl __rseq_offset\n\t"
+	".type __rseq_offset, @object\n\t"
+	".size __rseq_offset, 8\n"
+	"__rseq_offset:\n\t"
+	".quad rseqoffset\n\t"
+	".text");
 
 static void dropping(uintptr_t fs)
 {
@@ -507,8 +539,9 @@ void identity_keys(void)
 	struct keydata **specific = &FIELD(pd, at.specific, struct keydata *);
 	volatile bool *used = &FIELD(pd, at.report_events - 1, bool);
 
-	if (!*used)
-		return; /* it never stored anything */
+	if (!keys[0].seq || !*used)
+		return; /* there was never a key, or it stored nothing */
+	specific[0] = (void *)(pd + at.specific - KEYS1 * sizeof(**specific));
 	for (int round = 0; *used && round < PTHREAD_DESTRUCTOR_ITERATIONS;
 	     round++) {
 		*used = false;
@@ -516,7 +549,7 @@ void identity_keys(void)
 			if (specific[b])
 				keyround(specific[b], b * KEYS1);
 	}
-	memset(specific[0], 0, KEYS1 * sizeof(struct keydata));
+	memset(specific[0], 0, KEYS1 * sizeof(**specific));
 	for (size_t b = 1; b < PTHREAD_KEYS_MAX / KEYS1; b++) {
 		free(specific[b]);
 		specific[b] = NULL;

@@ -26,6 +26,8 @@ static void before(void)
 {
 	uint64_t all = ~0ul;
 
+	if (self.fn)
+		identity_forks();
 	REAL(syscall)(SYS_rt_sigprocmask, SIG_SETMASK, &all, &self.forkmask, 8);
 }
 

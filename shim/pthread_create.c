@@ -128,12 +128,12 @@ static void tellbegun(uint32_t *begun)
  * unwind to the buffer registered here. */
 static void threadmain(void)
 {
-	union unwindbuf u;
+	__pthread_unwind_buf_t buf;
 	struct thread *t = &self;
 
 	uselocale(LC_GLOBAL_LOCALE); /* and the ctype tables */
-	if (!__sigsetjmp(&u.jmp, 0)) {
-		__pthread_register_cancel(&u.buf);
+	if (!__sigsetjmp_cancel(buf.__cancel_jmp_buf, 0)) {
+		__pthread_register_cancel(&buf);
 		t->ret = PTHREAD_CANCELED; /* unless somebody says otherwise */
 		schedapply();
 		if (unlikely(t->begun))

@@ -37,6 +37,17 @@ EXPORT void thrd_yield(void)
 	sched_yield();
 }
 
+/* libc's looks where there is nothing of a G (__rseq_offset in identity.c). */
+EXPORT int sched_getcpu(void)
+{
+	NATIVELY(sched_getcpu);
+	unsigned cpu;
+
+	if (!schedstarted)
+		return REAL(sched_getcpu)();
+	return getcpu(&cpu, NULL) == 0 ? (int)cpu : -1;
+}
+
 static bool isg(pthread_t pt)
 {
 	return schedstarted && threadof(pt)->gp;

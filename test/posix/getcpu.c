@@ -2,7 +2,7 @@
  * getcpu - sched_getcpu is true now, not when the thread last began to run: in
  * main and in threads, before and after there are any, while another process
  * moves all of this one's kernel threads from CPU to CPU, as taskset -a does.
- * The C library may read it from memory that the kernel keeps current for a
+ * The C library and programs may read it from memory that the kernel keeps current for a
  * kernel thread; whoever moves a thread's memory to another one must see to it.
  *
  * getcpu [moves]
@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <semaphore.h>
 #include <sys/mman.h>
+#include <sys/rseq.h>
 #include <sys/syscall.h>
 
 enum { N = 6, SHORT = 4 };
@@ -71,6 +72,15 @@ static unsigned kernels_word(void)
 	return cpu;
 }
 
+/* As allocators with caches of each CPU's own read it; -1: not to be had so. */
+static int rseq_cpu(void)
+{
+	volatile struct rseq *r =
+		(void *)((char *)__builtin_thread_pointer() + __rseq_offset);
+
+	return __rseq_size && (int)r->cpu_id >= 0 ? (int)r->cpu_id : -1;
+}
+
 /*
  * Between two equal answers of the kernel there may be another in the middle,
  * but not time after time.
@@ -92,6 +102,19 @@ static void check_cpu(void)
 		if (++wrong == 20)
 			check_fail(__FILE__, __LINE__,
 				   "sched_getcpu is %d, the CPU %u", got,
+				   before);
+	}
+	for (wrong = 0;;) {
+		before = kernels_word();
+		got = rseq_cpu();
+		after = kernels_word();
+		if (before != after)
+			continue;
+		if (got < 0 || got == (int)before)
+			break;
+		if (++wrong == 20)
+			check_fail(__FILE__, __LINE__,
+				   "its rseq area says %d, the CPU is %u", got,
 				   before);
 	}
 	for (wrong = 0;;) {

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdio.h>
 #include <sys/auxv.h>
+#include <sys/rseq.h>
 #include <sys/syscall.h>
 
 #define SLOT (256 * 1024ul)
@@ -112,6 +113,29 @@ Test(identity, place, .timeout = 20)
 		cr_assert_eq(*(char *)a, 0);
 	cr_assert_geq((uintptr_t)of(id->fs, &tlsdata), id->hi);
 	cr_assert_eq((uintptr_t)of(id->fs, &tlsaligned) % 64, 0u);
+}
+
+static void uses(struct id *me)
+{
+	me->self = (uintptr_t)pthread_self();
+	errno = EINTR;
+	tlsdata++;
+}
+
+/* What a thread touches that has no keys is on one page, with the top of its stack. */
+Test(identity, one_page, .timeout = 20)
+{
+	struct id *id = &ids[0];
+	unsigned char last;
+
+	make(id);
+	as(id, uses);
+	identity_reset(id->fs);
+	as(id, uses);
+	cr_assert_eq(id->self, id->fs);
+	cr_assert_eq(id->fs & -PAGE, id->top - 2 * PAGE);
+	cr_assert_eq(mincore((void *)(id->top - PAGE), PAGE, &last), 0);
+	cr_assert_eq(last & 1, 0, "the page above is in memory");
 }
 
 Test(identity, no_room, .timeout = 20)
@@ -443,10 +467,11 @@ static uintptr_t robusthead(void)
 	return (uintptr_t)head;
 }
 
-/* struct rseq's cpu_id as the thread fs has it; -1 or -2: not registered. */
+/* struct rseq's cpu_id as the kernel and libc have it for the thread fs; -1 or -2, and 0
+ * in a new one: not registered. */
 static int rseqcpu(uintptr_t fs)
 {
-	const ptrdiff_t *off = dlsym(RTLD_DEFAULT, "__rseq_offset");
+	const ptrdiff_t *off = dlvsym(RTLD_NEXT, "__rseq_offset", "GLIBC_2.35");
 	const unsigned *size = dlsym(RTLD_DEFAULT, "__rseq_size");
 
 	return off && size && *size ? *(volatile int *)(fs + *off + 4) : -9;
@@ -459,7 +484,9 @@ Test(identity, kernel_state_moves, .timeout = 20)
 	bool rseq = rseqcpu(mine) >= 0;
 
 	make(id);
-	cr_assert_lt(rseqcpu(id->fs), 0);
+	/* where programs look none is */
+	cr_assert_lt(*(int *)(id->fs + __rseq_offset + 4), 0);
+	cr_assert_lt(*(int *)(mine + __rseq_offset + 4), 0);
 	identity_mstate(mine, id->fs);
 	cr_assert_eq(robusthead() - id->fs, head - mine);
 	if (rseq) {
