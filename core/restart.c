@@ -5,9 +5,9 @@
  *      has run, and it has forgotten the call's number: the result is where that was.
  * How: all registers but rax, rcx and r11 are as they were at the call, so the number is
  *      all that is needed. The code before the call shows where it came from: another
- *      register, or a constant. Only instructions that load registers are understood,
- *      which is what stands there, by hand in libc or inlined by a compiler. Where
- *      anything else does, the program sees the EINTR.
+ *      register, or a constant. Only instructions that load registers, or compute in
+ *      them, are understood, which is what stands there, by hand in libc or inlined by a
+ *      compiler. Where anything else does, the program sees the EINTR.
  */
 #include "core/runtime.h"
 #include <asm/sigcontext.h>
@@ -59,11 +59,35 @@ static bool decode(const uint8_t *p, struct load *l)
 	switch (op) {
 	case 0x31: /* xor */
 	case 0x33:
-		if (!direct || reg != rm)
+		if (!direct)
+			return false;
+		l->to = op == 0x31 ? rm : reg;
+		if (reg == rm)
+			l->from = CONSTANT;
+		p++;
+		break;
+	case 0x01: /* add */
+	case 0x09: /* or */
+	case 0x21: /* and */
+	case 0x29: /* sub */
+	case 0xd1: /* a shift by one */
+		if (!direct)
 			return false;
 		l->to = rm;
-		l->from = CONSTANT;
 		p++;
+		break;
+	case 0xf7: /* not, neg */
+		if (!direct || (reg & 7) < 2 || (reg & 7) > 3)
+			return false;
+		l->to = rm;
+		p++;
+		break;
+	case 0x83: /* add and kin, */
+	case 0xc1: /* and shifts: by imm8 */
+		if (!direct)
+			return false;
+		l->to = rm;
+		p += 2;
 		break;
 	case 0x89: /* mov reg, r/m */
 		if (!direct)
@@ -157,16 +181,19 @@ static int64_t numberof(const struct sigcontext *sc, const uint8_t *code, long n
 }
 
 /* The interrupted code is about to see EINTR from a system call though no handler
- * has run: let it make the call again, if it shows what its number was. */
+ * has run: let it make the call again, if it shows what its number was. Or it is about to
+ * make it again by itself, the kernel found nothing to do for it before this signal came:
+ * by restart_syscall, of which the kernel knows no more after a handler, nor on another M. */
 bool sigrestartcall(struct ucontext *uc)
 {
 	struct sigcontext *sc = &uc->uc_mcontext;
-	const uint8_t *call = (const uint8_t *)sc->rip - 2;
+	bool again = sc->rax == __NR_restart_syscall;
+	const uint8_t *call = (const uint8_t *)sc->rip - (again ? 0 : 2);
 	long n = (long)((uintptr_t)call & (PAGE - 1)); /* that can be read */
 	uint8_t code[WINDOW + MAXLEN];
 	int64_t nr;
 
-	if ((long)sc->rax != -EINTR || n == PAGE - 1 ||
+	if ((!again && (long)sc->rax != -EINTR) || n == PAGE - 1 ||
 	    !(call[0] == 0x0f && call[1] == 0x05))
 		return false;
 	if (n > WINDOW)
@@ -177,6 +204,6 @@ bool sigrestartcall(struct ucontext *uc)
 	if (nr < 0)
 		return false;
 	sc->rax = (uint64_t)nr;
-	sc->rip -= 2;
+	sc->rip = (uintptr_t)call;
 	return true;
 }

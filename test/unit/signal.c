@@ -3,6 +3,7 @@
  */
 #include "test/unit/unit.h"
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 
 /* core/signal.h is for the kernel's headers, which libc's exclude */
@@ -188,6 +189,10 @@ Test(signal, calls_made_again, .timeout = 10)
 	cr_assert_eq(AGAIN(-EINTR, 0xb8, 202, 0, 0, 0, 0x31, 0xd2, 0x41, 0xb8,
 			   1, 0, 0, 0, CALL),
 		     202);
+	/* mov %edx,%eax; not %r10; sar $63,%r10; and %rbx,%r10; add $1,%esi */
+	cr_assert_eq(AGAIN(-EINTR, 0x89, 0xd0, 0x49, 0xf7, 0xd2, 0x49, 0xc1,
+			   0xfa, 63, 0x49, 0x21, 0xda, 0x83, 0xc6, 1, CALL),
+		     36);
 	/* mov $7,%eax; mov 8(%rsp),%rdi; lea 0x10(%rax,%rcx,4),%rsi;
 	 * mov 0x1234(%rip),%edx; movslq %edi,%r10 */
 	cr_assert_eq(AGAIN(-EINTR, 0xb8, 7, 0, 0, 0, 0x48, 0x8b, 0x7c, 0x24, 8,
@@ -208,10 +213,32 @@ Test(signal, calls_not_made_again, .timeout = 10)
 	cr_assert_eq(AGAIN(-EINTR, 0x89, 0xc8, CALL), -1);
 	cr_assert_eq(AGAIN(-EINTR, 0x44, 0x89, 0xd8, CALL), -1);
 	cr_assert_eq(AGAIN(-EINTR, 0x89, 0xd0, 0x31, 0xd2, CALL), -1);
-	/* something else in between: add $1,%eax; call */
+	/* something else in between: add $1,%eax; neg %eax; test $1,%edx; call */
 	cr_assert_eq(AGAIN(-EINTR, 0xb8, 7, 0, 0, 0, 0x83, 0xc0, 1, CALL), -1);
+	cr_assert_eq(AGAIN(-EINTR, 0xb8, 7, 0, 0, 0, 0xf7, 0xd8, CALL), -1);
+	cr_assert_eq(AGAIN(-EINTR, 0xb8, 7, 0, 0, 0, 0xf7, 0xc2, 1, 0, 0, 0,
+			   CALL),
+		     -1);
 	cr_assert_eq(AGAIN(-EINTR, 0xb8, 7, 0, 0, 0, 0xe8, 0, 0, 0, 0, CALL),
 		     -1);
+}
+
+/* The kernel makes it again, by another number; after a handler it would not know which. */
+Test(signal, calls_made_again_by_the_kernel, .timeout = 10)
+{
+	static const unsigned char call[] = { 0xb8, 202, 0, 0, 0, CALL };
+	ucontext_t uc = { 0 };
+	greg_t *r = uc.uc_mcontext.gregs, at = (greg_t)(code + 20 + 5);
+
+	memcpy(code + 20, call, sizeof(call));
+	r[REG_RAX] = __NR_restart_syscall;
+	r[REG_RIP] = at;
+	cr_assert(sigrestartcall((struct ucontext *)&uc));
+	cr_assert_eq(r[REG_RAX], 202);
+	cr_assert_eq(r[REG_RIP], at);
+	r[REG_RAX] = __NR_restart_syscall;
+	r[REG_RIP] = at + 2; /* its result, by accident */
+	cr_assert(!sigrestartcall((struct ucontext *)&uc));
 }
 
 /* Not a byte is read of the page before. */
