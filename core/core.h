@@ -151,8 +151,8 @@ void newproc(struct g *gp, void (*fn)(void), uint64_t sigmask, uintptr_t kind);
 /* The same on a kernel thread that the caller's makes, and that gp keeps (gokeep): it has
  * what the kernel hands down from thread to thread. 0 or -E. */
 int newprockept(struct g *gp, void (*fn)(void), uint64_t sigmask);
-/* Leave this G for ever; goexit0 follows in the next context. */
-_Noreturn void goexit(void);
+/* Leave this G for ever; goexit0 follows in the next context. Returns to the last one. */
+void goexit(void);
 /* Give a G that has exited back to the pool. Any M. */
 void gfput(struct g *gp);
 /* The thread pointer of the kernel thread itself, under whatever G. */

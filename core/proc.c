@@ -450,14 +450,30 @@ bool goturn(struct m **mp, struct g *next)
 	return true;
 }
 
+/* Two that end at once both see each other: the later one comes back. */
+static cold void golast(struct m *mp, struct g *gp)
+{
+	siglive(gp->sigmask, 1);
+	sigchanged();
+	WRITE_ONCE(gp->status, Grunning);
+	releasem(mp);
+}
+
 void goexit(void)
 {
 	struct m *mp = acquirem();
 	struct g *gp = curg(), *next;
 	struct p *pp = mp->p;
 
+	if (unlikely(READ_ONCE(sched.ng) == 1)) { /* only Gs make Gs */
+		releasem(mp);
+		return;
+	}
 	WRITE_ONCE(gp->status, Gdead);
-	siglive(gp->sigmask, -1);
+	if (unlikely(siglive(gp->sigmask, -1) == 0)) {
+		golast(mp, gp);
+		return;
+	}
 	if (gp->flags & GF_SIDE)
 		sideput(gp);
 	if (gp->native || gp->kept) {

@@ -750,7 +750,7 @@ bool istimer(const uint64_t *info);
 void msetmask(struct m *mp, uint64_t mask);
 uint64_t sigkernel(uint64_t mask);
 void sigmaskcount(uint64_t mask, int n);
-void siglive(uint64_t mask, int n);
+uint32_t siglive(uint64_t mask, int n);
 void sigchanged(void);
 bool sigstale(void);
 void sigmaskrecord(struct m *mp, struct g *gp, uint64_t mask);

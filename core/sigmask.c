@@ -57,15 +57,19 @@ static bool counted(const struct g *gp)
 }
 
 /* A G with this mask begins, or ends (n is -1). The two counts belong together: between
- * them a signal would seem to be let in by somebody, and its default would act. */
-void siglive(uint64_t mask, int n)
+ * them a signal would seem to be let in by somebody, and its default would act. Returns
+ * how many there are now. */
+uint32_t siglive(uint64_t mask, int n)
 {
+	uint32_t ng;
+
 	if (mask)
 		xadd(&sched.livebegun, 1); /* these pair with sigblockedbyall */
 	sigmaskcount(mask, n);
-	xadd(&sched.ng, n);
+	ng = xadd(&sched.ng, n) + (uint32_t)n;
 	if (mask)
 		xadd(&sched.livedone, 1);
+	return ng;
 }
 
 /* What the receiver goes by may have changed: it reads that after sigseen. */

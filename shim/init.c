@@ -20,7 +20,6 @@
 
 __thread struct thread self TLS_IE;
 int shimnative = -1;
-uint32_t threadcount = 1;
 static int reportfd = -1; /* stderr, which some programs close before exit */
 
 static int64_t clocknow(void)

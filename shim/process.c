@@ -51,7 +51,6 @@ static void child(void)
 			identity_fork(mtp());
 		imagesfork();
 		schedfork();
-		threadcount = 1;
 		self.wired = 0;
 		self.schedwired = self.kept = self.handsdown = false;
 		self.vforked = false;

@@ -72,10 +72,9 @@ _Noreturn static void exitthread(void)
 		gounwire();
 	}
 	schedrelease();
-	if (!schedstarted || __atomic_sub_fetch(&threadcount, 1,
-						__ATOMIC_ACQ_REL) == 0)
-		exit(0);
-	goexit();
+	if (schedstarted)
+		goexit();
+	exit(0);
 }
 
 /* Next context, M locked: the thread is off its stack. */
@@ -280,6 +279,7 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 	struct thread *t;
 	cpu_set_t cpus;
 	struct g *gp;
+	size_t size;
 	bool first;
 
 	if (attr)
@@ -293,7 +293,9 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 	if (!gp)
 		return EAGAIN;
 	t = threadof((pthread_t)gtp(gp));
-	memset(t, 0, offsetof(struct thread, affinity));
+	size = offsetof(struct thread, affinity);
+	__asm__("" : "+r"(size)); /* libc's is faster than what gcc puts for a constant */
+	memset(t, 0, size);
 	t->gp = gp;
 	t->id = gid(gp);
 	t->tid = tidnew(gp);
@@ -310,14 +312,12 @@ static int create(pthread_t *out, const pthread_attr_t *attr,
 	memcpy(t->name, self.name, sizeof(t->name));
 	if (!w.hasmask)
 		w.mask = ggetsigmask();
-	__atomic_add_fetch(&threadcount, 1, __ATOMIC_RELAXED);
 	/* before it can run: POSIX lets it be used by the new thread */
 	*out = (pthread_t)gtp(gp);
 	if (unlikely(self.handsdown)) {
 		t->kept = t->handsdown = true;
 		if (newprockept(gp, threadmain, w.mask) == 0)
 			return 0;
-		__atomic_sub_fetch(&threadcount, 1, __ATOMIC_RELAXED);
 		t->state = FREED;
 		gfput(gp);
 		return EAGAIN;
@@ -368,13 +368,12 @@ EXPORT int pthread_create(pthread_t *restrict out,
 EXPORT int thrd_create(thrd_t *out, thrd_start_t fn, void *arg)
 {
 	NATIVELY(thrd_create, out, fn, arg);
-	int e = errno, r;
+	int r;
 
 	if (unlikely(!started()))
 		return REAL(thrd_create)(out, fn, arg);
 	/* an int in the low half of the pointer, as libc's own has it */
-	r = create(out, NULL, (void *(*)(void *))(void *)fn, arg);
-	errno = e;
+	r = pthread_create(out, NULL, (void *(*)(void *))(void *)fn, arg);
 	return r == 0 ? thrd_success :
 	       r == EAGAIN || r == ENOMEM ? thrd_nomem :
 					    thrd_error;
@@ -421,6 +420,8 @@ static int join(struct thread *t, void **ret, int64_t deadline, bool try)
 		return EBUSY;
 	if (t == &self || self.joiner == t)
 		return EDEADLK;
+	if (!notexited(t) && !t->joiner)
+		return collect(t, ret);
 	if (!__atomic_compare_exchange_n(&t->joiner, &none, &self, false,
 					 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		return EINVAL;

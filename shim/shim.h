@@ -347,8 +347,6 @@ int shiminit(void);
 		    (shimnative > 0 || shiminit()))                            \
 			return REAL(f)(__VA_ARGS__);                           \
 	} while (0)
-/* Threads that have not exited; the last one out ends the process. */
-extern uint32_t threadcount __attribute__((visibility("hidden")));
 /* corehooks.foreign */
 void foreignbegin(void);
 /* libc's signal 33, which makes setuid and kin reach every kernel thread (setxid.c). */
