@@ -322,15 +322,15 @@ static void linklist(struct list *l)
 /* Fields that a fresh and a recycled identity have alike. */
 static void setfields(uintptr_t pd)
 {
-	static bool policies; /* somebody had one that is not 0 */
+	static bool policies; /* somebody had one that is not 0; pairs with nothing */
 	uintptr_t me = tp();
 	int policy = FIELD(me, at.schedpolicy, int);
 	int param = FIELD(me, at.schedparam, int);
 
 	FIELD(pd, TCB_FEATURE_1, uint32_t) = FIELD(me, TCB_FEATURE_1, uint32_t);
 	FIELD(pd, at.cancelhandling, int) = 0;
-	if (__builtin_expect(policies || policy || param, 0)) {
-		policies = true;
+	if (__atomic_load_n(&policies, __ATOMIC_RELAXED) || policy || param) {
+		__atomic_store_n(&policies, true, __ATOMIC_RELAXED);
 		FIELD(pd, at.schedpolicy, int) = policy;
 		FIELD(pd, at.schedparam, int) = param;
 	}

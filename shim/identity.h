@@ -24,7 +24,8 @@ void imagesfork(void);
 void identity_number(uintptr_t fs, uint32_t tid);
 int identity_tid(uintptr_t fs);
 void identity_mstate(uintptr_t from, uintptr_t to);
-/* The caller is about to fork; in the child: the rseq area of the kernel thread that forked is dropped. */
+/* The caller is about to fork; in the child: the rseq area of the kernel thread that
+ * forked is dropped. */
 void identity_forks(void);
 void identity_fork(uintptr_t mtp);
 /* The calling thread's key destructors, up to four rounds. */

@@ -23,12 +23,6 @@
 void __pthread_register_cancel(__pthread_unwind_buf_t *buf);
 void __pthread_unregister_cancel(__pthread_unwind_buf_t *buf);
 
-/* The unwind buffer begins as a jmp_buf without its mask. */
-union unwindbuf {
-	__pthread_unwind_buf_t buf;
-	struct __jmp_buf_tag jmp;
-};
-
 /* What pthread_attr_t says, by its public getters. */
 struct want {
 	uintptr_t stack;
