@@ -465,7 +465,9 @@ void goexit(void)
 	struct g *gp = curg(), *next;
 	struct p *pp = mp->p;
 
-	if (unlikely(READ_ONCE(sched.ng) == 1)) { /* only Gs make Gs */
+	/* The last, unless a foreign thread makes one just now, and then either may come first.
+	 * acquire: pairs with siglive, what others did is seen by who calls exit next */
+	if (unlikely(load_acquire(&sched.ng) == 1)) {
 		releasem(mp);
 		return;
 	}

@@ -8,9 +8,9 @@
  *      the top of a slot (always used) and the guard of the next share a
  *      page-table page: 4 KiB less a parked G at 8 MiB stacks.
  *      From slot to slot it is an odd number of pages: TLBs choose a set by the lowest bits
- *      of a page's number, or those exclusive-or the next, and caches one for its entry in
- *      the page table; with round numbers they hold few of the tops (a semaphore's ring of
- *      1,000 stacks of 8 MiB: 84 ns a hop, with 8 pages more 116).
+ *      of a page's number, or those exclusive-or the next; with round numbers few sets
+ *      would hold all tops (a semaphore's ring of 1,000 stacks of 8 MiB: 84 ns a hop, with
+ *      8 pages more than the power of two 116).
  *      The guard is below the stack that was asked for, so that it is no larger than
  *      natively; what the slot has below the guard is never touched.
  * Guards: the first MAPPED are mappings of their own, no more than threads have natively:

@@ -73,8 +73,7 @@ struct key {
 
 /* Offsets in struct pthread and elsewhere; filled by identityinit. */
 static struct {
-	uint32_t size, list, tid, cancelhandling, specific, report_events,
-		schedpolicy, schedparam, dtvp;
+	uint32_t size, list, tid, cancelhandling, specific, report_events, dtvp;
 	uint32_t robust, res, stackblock, stackblock_size;
 	uint32_t hot;		/* here the second page begins */
 	ptrdiff_t rseq;		/* from the thread pointer; 0: none */
@@ -258,8 +257,6 @@ static const char *findpthread(void)
 	    !dbfield("pthread_cancelhandling", &at.cancelhandling) ||
 	    !dbfield("pthread_specific", &at.specific) ||
 	    !dbfield("pthread_report_events", &at.report_events) ||
-	    !dbfield("pthread_schedpolicy", &at.schedpolicy) ||
-	    !dbfield("pthread_schedparam_sched_priority", &at.schedparam) ||
 	    !dbfield("pthread_dtvp", &at.dtvp))
 		return "it has none of the names needed";
 	at.size = *size;
@@ -322,18 +319,10 @@ static void linklist(struct list *l)
 /* Fields that a fresh and a recycled identity have alike. */
 static void setfields(uintptr_t pd)
 {
-	static bool policies; /* somebody had one that is not 0; pairs with nothing */
 	uintptr_t me = tp();
-	int policy = FIELD(me, at.schedpolicy, int);
-	int param = FIELD(me, at.schedparam, int);
 
 	FIELD(pd, TCB_FEATURE_1, uint32_t) = FIELD(me, TCB_FEATURE_1, uint32_t);
 	FIELD(pd, at.cancelhandling, int) = 0;
-	if (__atomic_load_n(&policies, __ATOMIC_RELAXED) || policy || param) {
-		__atomic_store_n(&policies, true, __ATOMIC_RELAXED);
-		FIELD(pd, at.schedpolicy, int) = policy;
-		FIELD(pd, at.schedparam, int) = param;
-	}
 }
 
 uintptr_t identity_new(uintptr_t lo, uintptr_t *hi)

@@ -13,7 +13,9 @@
  * With it the call returns to an instruction `ret` in the caller's own code, which
  * returns to us.
  *
- * What is opened with RTLD_DEEPBIND finds libc's functions before ours: led to ours, too.
+ * What is opened with RTLD_DEEPBIND finds libc's names before ours, and so does who asks
+ * dlsym for one of libc's by libc's handle, as run-times of other languages do. Libc's
+ * know nothing of the Gs that wait for the same objects: both are led to ours.
  *
  * Locks: look.lock < the loader's < bindlock (blocking.c). dlsym is called in callbacks
  *      of dl_iterate_phdr, where the loader's lock is held: it takes bindlock only.
@@ -135,7 +137,7 @@ static uint32_t definition(const struct object *o, const char *name, uint32_t i)
 
 		if (s->st_shndx != SHN_UNDEF && s->st_value &&
 		    (type == STT_FUNC || type == STT_GNU_IFUNC ||
-		     type == STT_NOTYPE) &&
+		     type == STT_OBJECT || type == STT_NOTYPE) &&
 		    !strcmp(o->str + s->st_name, name))
 			return i;
 		if (chain && chain[i] & 1)
@@ -168,8 +170,11 @@ static int searchobject(struct dl_phdr_info *info, size_t size, void *arg)
 	s->loaded |= lib;
 	for (uint32_t i = 0; (i = definition(&o, s->b->func, i));) {
 		uintptr_t at = info->dlpi_addr + o.sym[i].st_value;
-		bool ifunc = ELF64_ST_TYPE(o.sym[i].st_info) == STT_GNU_IFUNC;
+		int type = ELF64_ST_TYPE(o.sym[i].st_info);
+		bool ifunc = type == STT_GNU_IFUNC;
 
+		if (type == STT_OBJECT)
+			continue;
 		if (lib && (at == s->value ||
 			    (ifunc && s->value && segment(info, s->value))))
 			s->is = true;
@@ -337,26 +342,32 @@ void loaderpatch(void)
 	pthread_mutex_unlock(&look.lock);
 }
 
-/* ---- RTLD_DEEPBIND ------------------------------------------------------- */
+/* ---- libc's names that are ours ------------------------------------------ */
 
-/* Such a library finds libc's functions before ours, which know nothing of the Gs that wait
- * for the same objects: what leads there is led to ours. */
-struct deep {
-	struct object us;
-	struct dl_phdr_info info; /* us.info */
+struct us {
+	struct object o;
+	struct dl_phdr_info info; /* o.info */
 	bool found;
 };
 
 static int ourobject(struct dl_phdr_info *info, size_t size, void *arg)
 {
-	struct deep *d = arg;
+	struct us *us = arg;
 
 	(void)size;
 	if (!segment(info, (uintptr_t)ourobject))
 		return 0;
-	d->info = *info;
-	d->found = describe(&d->info, &d->us);
+	us->info = *info;
+	us->found = describe(&us->info, &us->o);
 	return 1;
+}
+
+/* Ours of that name; 0: none. */
+static uintptr_t ours(const struct us *us, const char *name)
+{
+	uint32_t i = us->found ? definition(&us->o, name, 0) : 0;
+
+	return i ? us->info.dlpi_addr + us->o.sym[i].st_value : 0;
 }
 
 struct others {
@@ -388,28 +399,27 @@ static bool libcs(const struct object *o, uintptr_t value, const char *name)
 	return !s.have;
 }
 
-static void deepreference(struct deep *d, const struct object *o,
+static void deepreference(const struct us *us, const struct object *o,
 			  const ElfW(Rela) *r)
 {
 	uintptr_t *slot = (uintptr_t *)(o->info->dlpi_addr + r->r_offset);
 	uintptr_t value = __atomic_load_n(slot, __ATOMIC_RELAXED);
 	const char *name = o->str + o->sym[ELF64_R_SYM(r->r_info)].st_name;
 	bool plt = ELF64_R_TYPE(r->r_info) == R_X86_64_JUMP_SLOT;
-	uintptr_t real = (uintptr_t)realnamed(name);
-	uint32_t ours;
+	uintptr_t real = (uintptr_t)realnamed(name), to;
 
 	if (!real || value == 0)
 		return;
 	if (value != real && (!plt || !libcs(o, value, name)))
 		return;
-	ours = definition(&d->us, name, 0);
-	if (ours)
-		setslot(o, slot, d->info.dlpi_addr + d->us.sym[ours].st_value);
+	to = ours(us, name);
+	if (to)
+		setslot(o, slot, to);
 }
 
 static int deepobject(struct dl_phdr_info *info, size_t size, void *arg)
 {
-	struct deep *d = arg;
+	const struct us *us = arg;
 	struct object o;
 
 	(void)size;
@@ -425,20 +435,18 @@ static int deepobject(struct dl_phdr_info *info, size_t size, void *arg)
 			if (type == R_X86_64_JUMP_SLOT ||
 			    type == R_X86_64_GLOB_DAT ||
 			    (type == R_X86_64_64 && !r->r_addend))
-				deepreference(d, &o, r);
+				deepreference(us, &o, r);
 		}
 	return 0;
 }
 
 static void deeppatch(void)
 {
-	struct deep d = { .found = false };
+	struct us us = { .found = false };
 
-	dl_iterate_phdr(ourobject, &d);
-	if (!d.found)
-		return;
+	dl_iterate_phdr(ourobject, &us);
 	pthread_mutex_lock(&look.lock);
-	dl_iterate_phdr(deepobject, &d);
+	dl_iterate_phdr(deepobject, &us);
 	pthread_mutex_unlock(&look.lock);
 }
 
@@ -547,9 +555,23 @@ dlsymway(void *handle, const char *name, uintptr_t caller)
 	struct way w = { .real = (void *)REAL(dlsym) };
 
 	(void)handle;
-	if (ofname(name))
+	if (ofname(name) || (shimnative == 0 && name && realnamed(name)))
 		w.ret = retin(caller);
 	return w;
+}
+
+/* Not what others, preloaded after us, have of that name: that is our REAL one, and if it
+ * asks for libc's it must get that. */
+static void *notlibcs(void *value, const char *name)
+{
+	struct us us = { .found = false };
+	uintptr_t to;
+
+	if (shimnative || !value || value != realnamed(name))
+		return value;
+	dl_iterate_phdr(ourobject, &us);
+	to = ours(&us, name);
+	return to ? (void *)to : value;
 }
 
 __attribute__((used)) static void *dlsymback(void *value, const char *name)
@@ -567,9 +589,10 @@ __attribute__((used)) static void *dlsymback(void *value, const char *name)
 		if (!code)
 			continue;
 		__atomic_fetch_add(&b->nrefs, 1, __ATOMIC_RELAXED);
-		value = code;
-		break;
+		errno = e;
+		return code;
 	}
+	value = notlibcs(value, name);
 	errno = e;
 	return value;
 }

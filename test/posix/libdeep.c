@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stddef.h>
+#include <sys/rseq.h>
 #include <unistd.h>
 
 static void *runs(void *arg)
@@ -47,4 +48,13 @@ void deep_post(sem_t *sem)
 {
 	usleep(100);
 	sem_post(sem);
+}
+
+/* As allocators with caches of each CPU's own read it. */
+int deep_rseq(void)
+{
+	volatile struct rseq *r =
+		(void *)((char *)__builtin_thread_pointer() + __rseq_offset);
+
+	return __rseq_size ? (int)r->cpu_id : -1;
 }

@@ -92,6 +92,21 @@ Test(stack, sizes, .timeout = 20)
 		cr_assert(sound(&gs[i]));
 }
 
+/* What a thread always touches, the top of its stack, and the next one's guard have a page of
+ * page tables together, but where the tops have moved on by one such page. */
+Test(stack, page_tables, .timeout = 20)
+{
+	enum { N = 1000 };
+	int apart = 0;
+
+	for (int i = 0; i < N; i++)
+		cr_assert(stackalloc(&gs[i], 8 * MiB, PAGE));
+	for (int i = 1; i < N; i++)
+		apart += (gs[i - 1].stackhi - 1) / (2 * MiB) !=
+			 gs[i].guardlo / (2 * MiB);
+	cr_assert_leq(apart, 2 * N * PAGE / (2 * MiB) + 2);
+}
+
 /* Slots of a class lie one after the other and never on another. */
 Test(stack, no_overlap, .timeout = 60)
 {
