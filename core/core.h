@@ -166,6 +166,12 @@ void goyield(void);
  * those run first that wait for the same P. Any thread; nothing where there is no P. */
 void gosent(int fd);
 void goreceive(int fd);
+/* The caller is about to wait, perhaps for what a thread that it has just woken will do. True:
+ * that one has run first; the caller looks again before it waits. False: there is none, or
+ * such turns are not known to be worth it. goturned: the wait has ended, got: with what it
+ * was for, and if goturns was true that was there when it looked again. */
+bool goturns(void);
+void goturned(bool got);
 /* Thread pointer, number (unique for the process's life while the G lives, 1 is
  * main) and stack bounds of a G. */
 uintptr_t gtp(const struct g *gp);

@@ -110,7 +110,7 @@ static bool runfirst(struct m **mp, struct g *gp, struct kind *k)
 		if (pp->lifo)
 			sharelifo(pp, now);
 	}
-	if (!goturn(mp, gp))
+	if (!goturn(mp, gp, true))
 		return false;
 	if (unlikely(READ_ONCE(sched.nheld) != held))
 		distrust(k, 3);
@@ -127,7 +127,7 @@ void initproc(struct g *gp, void (*fn)(void), uint64_t sigmask)
 	gobufinit(&gp->sched, hi, gp->sched.fs, gomain);
 	gp->startfn = fn;
 	gp->sigmask = sigmask;
-	gp->score = gp->hogs = 0;
+	gp->score = gp->hogs = gp->turns = 0;
 	gp->interrupted = 0;
 	gp->prio = 0;
 	gp->alt.size = 0;

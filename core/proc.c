@@ -432,7 +432,7 @@ void goreceive(int fd)
 
 /* The caller lets next, which is new, run before it; *mp is the M that it goes on with.
  * False: not now. */
-bool goturn(struct m **mp, struct g *next)
+bool goturn(struct m **mp, struct g *next, bool lifo)
 {
 	struct g *gp = curg();
 	struct p *pp = (*mp)->p;
@@ -443,11 +443,79 @@ bool goturn(struct m **mp, struct g *next)
 	pp->readied = NULL;
 	setrunnable(next);
 	setrunnable(gp);
-	runqputlifo(pp, gp);
+	if (lifo)
+		runqputlifo(pp, gp);
+	else
+		runqput(pp, gp, true);
 	if (unlikely(sysmonlazy()))
 		sysmonneeded();
 	*mp = switchaway(*mp, gp, next);
 	return true;
+}
+
+/* Who asks a thread and waits for its answer need not queue up and be woken, if that one
+ * answers as soon as it runs, and then lets it run. That is known of who has waited so a few
+ * times: others did not run in between. In a ring of threads those that do not queue up keep
+ * the one that has something to do waiting. */
+#define TURNSURE 4 /* times; a miss counts as so many */
+#define TURNSMAX 8
+
+/* Whom the caller has just woken runs before it, as if it parked until that one has done its
+ * part: it is next then, and no other P's. False: there is nobody, or not now. When it is
+ * time to look at everything it had better park, which does. */
+static bool turnwoken(struct m **mp)
+{
+	struct p *pp = (*mp)->p;
+	struct g *next;
+
+	if (!pp || !READ_ONCE(pp->runnext) ||
+	    (pp->switchtick + 1) % SCHEDTICKS == 0)
+		return false;
+	learn(pp, curg());
+	next = runqget(pp, false);
+	if (!next || goturn(mp, next, false))
+		return next;
+	runqput(pp, next, true);
+	return false;
+}
+
+/* A hint: gp may be on another M by now. */
+static uint32_t ticknow(const struct g *gp)
+{
+	struct p *pp = READ_ONCE(((struct m *)gp->sched.m)->p);
+
+	return pp ? READ_ONCE(pp->switchtick) : 0;
+}
+
+bool goturns(void)
+{
+	struct g *gp = curg();
+	struct m *mp;
+	bool turned;
+
+	if (!gp)
+		return false;
+	gp->turntick = ticknow(gp);
+	if (gp->turns < TURNSURE)
+		return false;
+	mp = acquirem();
+	turned = turnwoken(&mp);
+	releasem(mp);
+	return turned;
+}
+
+void goturned(bool got)
+{
+	struct g *gp = curg();
+	uint32_t ticks = gp ? ticknow(gp) - gp->turntick : 0;
+
+	if (ticks == 0)
+		return; /* it did not have to wait */
+	/* there and back */
+	if (got && ticks <= 2)
+		gp->turns += gp->turns < TURNSMAX;
+	else
+		gp->turns -= gp->turns < TURNSURE ? gp->turns : TURNSURE;
 }
 
 /* Two that end at once both see each other: the later one comes back. */

@@ -176,9 +176,11 @@ struct g {
 	/* with the above on two cache lines: all that a park and a wake-up touch */
 	bool foreign;		/* kernel thread with no P (see proc.c, needm) */
 	uint8_t score;		/* 0..3: how sure it blocks after a wake-up */
+	uint8_t turns;		/* see goturns; owner */
 	uint8_t hogs;		/* parks until its last slice used up is forgotten */
 	uint8_t inplace;	/* enum inplace, see syscall.c; owner G */
 	uint16_t nwired;	/* depth of gowire; owner G */
+	uint32_t turntick;	/* see goturns; owner */
 	uint64_t sigpend;	/* sent to this G; read anywhere, seq_cst */
 
 	uint8_t loops;		/* an event loop: gloops; owner */
@@ -597,7 +599,7 @@ void goreadydue(struct m *mp, struct g *list);
 void mstart(void *mp);
 void schedloop(int busy);
 struct m *gowaitp(struct m *mp);
-bool goturn(struct m **mp, struct g *next);
+bool goturn(struct m **mp, struct g *next, bool lifo);
 void gomain(int busy);
 
 /* ---- newproc.c */

@@ -45,12 +45,14 @@ void iobegin(struct io *io, int fd, int dir)
 {
 	io->fd = fd;
 	io->dir = dir;
-	io->waited = io->timed = io->partly = false;
+	io->waited = io->timed = io->partly = io->late = false;
 	io->saved = errno;
 	io->handled = gsighandled();
 	cancelpoint();
-	if (dir == NETPOLL_READ)
+	if (dir == NETPOLL_READ) {
 		goreceive(fd);
+		io->late = goturns();
+	}
 	netpollbegin(fd, dir, &io->ps);
 	io->hints = netpollhints(&io->ps);
 	if (unlikely(!io->hints))
@@ -198,6 +200,8 @@ ssize_t ioend(struct io *io, ssize_t r)
 
 	if (unlikely(io->waited) && (r >= 0 || e != EAGAIN))
 		netpollpass(io->dir, &io->ps);
+	if (io->dir == NETPOLL_READ)
+		goturned(r >= 0 && !(io->late && io->waited));
 	if (r > 0 && io->dir == NETPOLL_WRITE) {
 		gosent(io->fd);
 		if (!io->plain)

@@ -30,6 +30,7 @@ struct io {
 	bool waited;	/* netpollwait has returned 0 */
 	bool timed;	/* deadline is set */
 	bool partly;	/* something has been transferred */
+	bool late;	/* goturns has returned true */
 	bool vector;	/* readv or writev; set by read, write and kin alone */
 	int saved;	/* errno before */
 	uint32_t hints;

@@ -94,8 +94,18 @@ static int waitslow(struct sem_ *s, int64_t deadline)
 
 static int waituntil(struct sem_ *s, int64_t deadline)
 {
+	bool turned, got;
+	int r = 0;
+
 	cancelpoint();
-	return ret_errno(take(s, 0) ? 0 : waitslow(s, deadline));
+	if (take(s, 0))
+		return 0;
+	turned = goturns();
+	got = turned && take(s, 0);
+	if (!got)
+		r = waitslow(s, deadline);
+	goturned(r == 0 && got == turned);
+	return ret_errno(r);
 }
 
 EXPORT int sem_wait(sem_t *sem)

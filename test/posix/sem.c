@@ -82,6 +82,76 @@ static void *passes(void *arg)
 	return NULL;
 }
 
+/* Two that ask and answer each other; each question is posted when that one is there. */
+static sem_t question, answer;
+static int asked, busy, in_vain;
+
+static void *answers(void *arg)
+{
+	long i;
+
+	for (i = 1; i <= (long)arg; i++) {
+		CHECK(sem_wait(&question) == 0);
+		CHECK_EQ(asked, i);
+		CHECK(sem_post(&answer) == 0);
+	}
+	if (LOAD(busy)) {
+		CHECK(sem_wait(&question) == 0);
+		while (LOAD(busy))
+			;
+	}
+	return NULL;
+}
+
+static void *asks(void *arg)
+{
+	long i;
+
+	for (i = 1; i <= (long)arg; i++) {
+		asked = (int)i;
+		CHECK(sem_post(&question) == 0);
+		CHECK(sem_wait(&answer) == 0);
+		CHECK_EQ(value(&answer), 0);
+	}
+	return NULL;
+}
+
+/* Once more, but who is asked is busy: nobody answers in time, then a third one. */
+static void *asks_in_vain(void *arg)
+{
+	struct timespec until;
+
+	asks(arg);
+	CHECK(sem_post(&question) == 0);
+	until = in_ms(CLOCK_REALTIME, 30);
+	CHECK(sem_timedwait(&answer, &until) == -1);
+	CHECK_EQ(errno, ETIMEDOUT);
+	STORE(in_vain, 1);
+	CHECK(sem_wait(&answer) == 0);
+	STORE(busy, 0);
+	return NULL;
+}
+
+static void questions(long n)
+{
+	pthread_t t[2];
+
+	CHECK(sem_init(&question, 0, 0) == 0 && sem_init(&answer, 0, 0) == 0);
+	t[0] = start(answers, (void *)n);
+	t[1] = start(asks, (void *)n);
+	join(t[0]);
+	join(t[1]);
+	busy = 1;
+	t[0] = start(answers, (void *)n);
+	t[1] = start(asks_in_vain, (void *)n);
+	YIELD_UNTIL(LOAD(in_vain));
+	CHECK(sem_post(&answer) == 0);
+	join(t[0]);
+	join(t[1]);
+	CHECK_EQ(value(&question), 0);
+	CHECK_EQ(value(&answer), 0);
+}
+
 static int taken, in_room;
 static void *takes(void *arg)
 {
@@ -182,6 +252,9 @@ int main(void)
 	for (i = 0; i < RING; i++)
 		join(t[i]);
 	CHECK_EQ(hops, RING * LAPS);
+
+	section("questions and answers");
+	questions(5000);
 
 	section("posts and timeouts balance");
 	CHECK(sem_init(&sem, 0, 0) == 0);
