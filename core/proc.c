@@ -430,8 +430,8 @@ void goreceive(int fd)
 		goyield();
 }
 
-/* The caller lets next, which is new, run before it; *mp is the M that it goes on with.
- * False: not now. */
+/* The caller lets next run before it, which it has made (lifo: and makes more, see runq.c) or
+ * woken; *mp is the M that it goes on with. False: not now. */
 bool goturn(struct m **mp, struct g *next, bool lifo)
 {
 	struct g *gp = curg();

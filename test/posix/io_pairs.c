@@ -24,25 +24,6 @@ struct pair {
 	long n;
 };
 
-static void tcp(int fds[2])
-{
-	struct sockaddr_in a = { .sin_family = AF_INET,
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int one = 1, l = socket(AF_INET, SOCK_STREAM, 0);
-	socklen_t len = sizeof(a);
-
-	CHECK(l >= 0 && bind(l, (void *)&a, len) == 0 && listen(l, 1) == 0);
-	CHECK(getsockname(l, (void *)&a, &len) == 0);
-	fds[0] = socket(AF_INET, SOCK_STREAM, 0);
-	CHECK(fds[0] >= 0 && connect(fds[0], (void *)&a, len) == 0);
-	fds[1] = accept(l, NULL, NULL);
-	CHECK(fds[1] >= 0);
-	for (int i = 0; i < 2; i++)
-		CHECK(setsockopt(fds[i], IPPROTO_TCP, 1 /* TCP_NODELAY */, &one,
-				 sizeof(one)) == 0);
-	close(l);
-}
-
 static void open_link(struct link *l, int kind)
 {
 	int fds[2];
@@ -56,9 +37,9 @@ static void open_link(struct link *l, int kind)
 		return;
 	}
 	if (kind == 1)
-		CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+		unix_pair(SOCK_STREAM, fds, 0);
 	else
-		tcp(fds);
+		tcp_pair(fds, 0);
 	for (int i = 0; i < 2; i++)
 		l->in[i] = l->out[i] = fds[i];
 }
@@ -233,8 +214,6 @@ static void *asks_for_ever(void *arg)
 	struct pair *p = arg;
 
 	asks(p);
-	p->n = -1;
-	put(&p->link, 0, 0);
 	STORE(stop, 1);
 	for (;;)
 		get(&p->link, 0, 0);
