@@ -343,6 +343,11 @@ void sigadopt(struct m *mp, struct g *gp)
 		for (; set && got; set &= set - 1)
 			got = onefromkernel(gp, set & -set, false);
 	}
+	/* and the process's SIGPREEMPT, which our kernel threads let in: what one of them has
+	 * taken and not passed on yet nobody sees */
+	while ((gp->sigmask & BIT(SIGPREEMPT)) &&
+	       onefromkernel(gp, BIT(SIGPREEMPT), true))
+		everkept = true;
 	mp->locks--;
 }
 

@@ -79,6 +79,21 @@ static void *passes(void *arg)
 	return arg;
 }
 
+/* Seen from the first moment on, by whoever looks. */
+static void begins(void)
+{
+	pthread_t t;
+	int i;
+
+	CHECK(kill(getpid(), SIGUSR2) == 0);
+	t = start(passes, NULL);
+	for (i = 0; i < 100; i++)
+		pends(SIGUSR2, 1);
+	join(t);
+	pends(SIGUSR2, 1);
+	_exit(0);
+}
+
 static void *takes(void *arg)
 {
 	taker = pthread_self();
@@ -102,6 +117,15 @@ int main(void)
 	CHECK(sigaction(SIGUSR2, &sa, NULL) == 0);
 	sigfillset(&all);
 	OK(pthread_sigmask(SIG_SETMASK, &all, NULL));
+	section("from the start");
+	for (i = 0; i < 200; i++) {
+		pid_t pid = fork();
+
+		CHECK(pid >= 0);
+		if (pid == 0)
+			begins();
+		reap(pid, 0);
+	}
 	CHECK(raise(SIGUSR1) == 0);
 	CHECK(kill(getpid(), SIGUSR2) == 0);
 	for (i = 1; i <= 2; i++) {
