@@ -298,13 +298,15 @@ static void watch(pid_t pid, int64_t began, int signals, int grace)
 		}
 		if (poll(fds, LEN(fds), ms) < 0 && errno != EINTR)
 			die("poll");
-		/* The end first: the clock is running. */
+		/* Before the look at what it tells of, or it may be of an end that
+		 * comes after the look, and nothing tells of that again. */
+		if (read(signals, &s, sizeof(s)) != sizeof(s))
+			s.ssi_signo = 0;
+		/* Then the end: the clock is running. */
 		if (wait4(pid, &status, WNOHANG, &usage) == pid)
 			break;
 		if (census.fd >= 0)
 			censusread();
-		if (read(signals, &s, sizeof(s)) != sizeof(s))
-			continue;
 		if (s.ssi_signo != SIGTERM)
 			continue;
 		kill(-pid, SIGTERM);

@@ -2,9 +2,10 @@
 
 import csv
 import os
+import subprocess
 
 import pytest
-from conftest import BENCH, SHIMMED
+from conftest import BENCH, BUILD, SHIMMED
 
 
 def values(ab, side: str, name: str) -> list[float]:
@@ -77,6 +78,18 @@ def test_exit_status_differs(ab, script):
 def test_signal_differs(ab, script):
     assert ab("-n", 1, "--", script(f"{SHIMMED} && kill -SEGV $$; exit 0")) == 1
     assert "shim with signal SIGSEGV" in ab.err
+
+
+def test_an_end_beside_another_is_seen():
+    """The command ends after the launcher has looked whether it has, because of what ended
+    before: the look takes longer here."""
+    launcher = BUILD / "gmp-ab-launch"
+    slowly = ["strace", "-e", "trace=wait4", "-e", "inject=wait4:delay_exit=300000"]
+    command = [launcher, "-c", "1", "sh", "-c", "(exit 0) & sleep .1; exit 3"]
+    run = subprocess.run(
+        [*slowly, "-o", "/dev/null", *command], capture_output=True, timeout=30
+    )
+    assert b"exit=3 " in run.stdout
 
 
 def test_same_failure_is_agreement(ab, script):
