@@ -223,6 +223,16 @@ struct semawait {
  * has run; -ECANCELED; else the value that semawake's pick gave (> 0). w->woken comes
  * before any handler runs on who was woken; false makes of 0 -EAGAIN. May park. */
 int semawait(const struct semawait *w);
+/* A place for one that waits and need not queue up: whom it has woken runs before it, and is
+ * likely to wake it (see goturns). All zero at first. While taken is 0 nobody has it. */
+struct sematurn {
+	uint32_t taken;
+	struct g *last; /* who has, or had, it */
+};
+/* semawait for an object that has such a place, where who wakes looks, too. w->check is asked
+ * only when the caller does queue up; w->unlock gives back what all that wait there hold when
+ * they call. */
+int semawaitturn(const struct semawait *w, struct sematurn *turn);
 /* Wait for nothing: -ETIMEDOUT, -EINTR, -ECANCELED as semawait, interruptible. May park. */
 int semasleep(int64_t deadline);
 /* Wake up to n waiters of addr whose mask meets `mask`, oldest first. Returns
@@ -244,6 +254,9 @@ bool semahas(struct semaq *q, uint32_t mask);
 /* Take the oldest waiters whose masks meet mask, n at most; their semawait returns res
  * (>= 0). So many there were. */
 uint32_t sematake(struct semaq *q, uint32_t n, uint32_t mask, int res);
+/* Wake who has the place. False: nobody has; who had it is in addr's queue by now, and w->check
+ * was asked. Within pick, where that is so, addr is 0. Any thread. */
+bool sematurned(struct sematurn *turn, uintptr_t addr);
 /* All of them, if just those wait with .front: without a look at the others. */
 uint32_t sematakefront(struct semaq *q, uint32_t mask, int res);
 

@@ -110,7 +110,7 @@ static bool runfirst(struct m **mp, struct g *gp, struct kind *k)
 		if (pp->lifo)
 			sharelifo(pp, now);
 	}
-	if (!goturn(mp, gp, true))
+	if (!goturn(mp, gp))
 		return false;
 	if (unlikely(READ_ONCE(sched.nheld) != held))
 		distrust(k, 3);

@@ -430,9 +430,9 @@ void goreceive(int fd)
 		goyield();
 }
 
-/* The caller lets next run before it, which it has made (lifo: and makes more, see runq.c) or
- * woken; *mp is the M that it goes on with. False: not now. */
-bool goturn(struct m **mp, struct g *next, bool lifo)
+/* The caller lets next, which is new, run before it; *mp is the M that it goes on with.
+ * False: not now. */
+bool goturn(struct m **mp, struct g *next)
 {
 	struct g *gp = curg();
 	struct p *pp = (*mp)->p;
@@ -443,10 +443,7 @@ bool goturn(struct m **mp, struct g *next, bool lifo)
 	pp->readied = NULL;
 	setrunnable(next);
 	setrunnable(gp);
-	if (lifo)
-		runqputlifo(pp, gp);
-	else
-		runqput(pp, gp, true);
+	runqputlifo(pp, gp);
 	if (unlikely(sysmonlazy()))
 		sysmonneeded();
 	*mp = switchaway(*mp, gp, next);
@@ -457,41 +454,37 @@ bool goturn(struct m **mp, struct g *next, bool lifo)
  * answers as soon as it runs, and then lets it run. That is known of who has waited so a few
  * times: others did not run in between. In a ring of threads those that do not queue up keep
  * the one that has something to do waiting. */
-#define TURNSURE 4 /* times; a miss counts as so many */
-#define TURNSMAX 8
 
 /* Whom the caller has just woken runs before it, as if it parked until that one has done its
- * part: it is next then, and no other P's. False: there is nobody, or not now. When it is
- * time to look at everything it had better park, which does. */
-static bool turnwoken(struct m **mp)
+ * part: it is next then, and no other P's. Returns the M that the caller goes on with, NULL: there
+ * is nobody, or not now. When it is time to look at everything it had better park, which does. */
+struct m *turnwoken(struct m *mp)
 {
-	struct p *pp = (*mp)->p;
-	struct g *next;
+	struct g *gp = curg(), *next;
+	struct p *pp = mp->p;
 
-	if (!pp || !READ_ONCE(pp->runnext) ||
-	    (pp->switchtick + 1) % SCHEDTICKS == 0)
-		return false;
-	learn(pp, curg());
-	next = runqget(pp, false);
-	if (!next || goturn(mp, next, false))
-		return next;
-	runqput(pp, next, true);
-	return false;
-}
-
-/* A hint: gp may be on another M by now. */
-static uint32_t ticknow(const struct g *gp)
-{
-	struct p *pp = READ_ONCE(((struct m *)gp->sched.m)->p);
-
-	return pp ? READ_ONCE(pp->switchtick) : 0;
+	if (!pp || !(next = READ_ONCE(pp->runnext)) || mp->locks != 1 ||
+	    (pp->switchtick + 1) % SCHEDTICKS == 0 || READ_ONCE(pp->preempt) ||
+	    READ_ONCE(sched.gcwaiting))
+		return NULL;
+	learn(pp, gp);
+	setrunnable(gp);
+	pp->nextlifo = false;
+	/* thieves take runnext by CAS */
+	if (unlikely(!cas(&pp->runnext, next, gp))) {
+		goenter(mp, gp);
+		return NULL;
+	}
+	pp->switchtick++;
+	if (unlikely(sysmonlazy()))
+		sysmonneeded();
+	return switchaway(mp, gp, next);
 }
 
 bool goturns(void)
 {
 	struct g *gp = curg();
-	struct m *mp;
-	bool turned;
+	struct m *mp, *turned;
 
 	if (!gp)
 		return false;
@@ -499,8 +492,8 @@ bool goturns(void)
 	if (gp->turns < TURNSURE)
 		return false;
 	mp = acquirem();
-	turned = turnwoken(&mp);
-	releasem(mp);
+	turned = turnwoken(mp);
+	releasem(turned ?: mp);
 	return turned;
 }
 
@@ -509,13 +502,8 @@ void goturned(bool got)
 	struct g *gp = curg();
 	uint32_t ticks = gp ? ticknow(gp) - gp->turntick : 0;
 
-	if (ticks == 0)
-		return; /* it did not have to wait */
-	/* there and back */
-	if (got && ticks <= 2)
-		gp->turns += gp->turns < TURNSMAX;
-	else
-		gp->turns -= gp->turns < TURNSURE ? gp->turns : TURNSURE;
+	if (ticks) /* or it did not have to wait */
+		turnlearn(gp, ticks, got);
 }
 
 /* Two that end at once both see each other: the later one comes back. */

@@ -186,6 +186,7 @@ struct g {
 	uint8_t loops;		/* an event loop: gloops; owner */
 	bool unwire;		/* foreign only while wired; owner G */
 	bool inturn;		/* in the global queue, alone: globrunqget; by sched.lock */
+	struct sematurn *turnat; /* see semawaitturn */
 
 	/* with the next few, what making and ending one touches; constant from gfget to
 	 * gfput, where nothing else is said */
@@ -599,8 +600,30 @@ void goreadydue(struct m *mp, struct g *list);
 void mstart(void *mp);
 void schedloop(int busy);
 struct m *gowaitp(struct m *mp);
-bool goturn(struct m **mp, struct g *next, bool lifo);
+bool goturn(struct m **mp, struct g *next);
+struct m *turnwoken(struct m *mp);
 void gomain(int busy);
+
+/* See goturns. */
+#define TURNSURE 4 /* times; a miss counts as so many */
+#define TURNSMAX 8
+
+/* Outside of acquirem a hint: gp may be on another M by now. */
+static inline uint32_t ticknow(const struct g *gp)
+{
+	struct p *pp = READ_ONCE(((struct m *)gp->sched.m)->p);
+
+	return pp ? READ_ONCE(pp->switchtick) : 0;
+}
+
+/* Its wait, of so many ticks, has ended with what it was for, or not. */
+static inline void turnlearn(struct g *gp, uint32_t ticks, bool got)
+{
+	if (got && ticks <= 2) /* there and back */
+		gp->turns += gp->turns < TURNSMAX;
+	else
+		gp->turns -= gp->turns < TURNSURE ? gp->turns : TURNSURE;
+}
 
 /* ---- newproc.c */
 void initproc(struct g *gp, void (*fn)(void), uint64_t sigmask);

@@ -457,6 +457,129 @@ int semawait(const struct semawait *w)
 	return res;
 }
 
+/* "A turn instead of a place in the queue": test/model/turn.pml.
+ * gp->turnat is the place that it has, or this, if it was woken there. Whoever changes it from
+ * the place by CAS decides; if that is who wakes, the object may be gone then. */
+#define TURNED ((struct sematurn *)1)
+/* Or the place with this bit: it is queueing up, under the queue's lock. */
+#define LEAVING		2ul
+#define WITHOUT(turnat) ((struct sematurn *)((uintptr_t)(turnat) & ~LEAVING))
+#define WITH(turn)	((struct sematurn *)((uintptr_t)(turn) | LEAVING))
+
+/* gp has the place from now on. Those that would take it at the same time are kept off by what
+ * w->unlock gives back. */
+static inline bool taketurn(struct g *gp, struct sematurn *turn)
+{
+	struct g *last = READ_ONCE(turn->last);
+
+	/* acquire: that one is counted, if it has left */
+	if (last && last != gp && WITHOUT(load_acquire(&last->turnat)) == turn)
+		return false;
+	WRITE_ONCE(gp->turnat, turn);
+	/* both pair with sematurned */
+	store_release(&turn->last, gp);
+	store_release(&turn->taken, 1);
+	return true;
+}
+
+struct leaving {
+	const struct semawait *w;
+	struct sematurn *turn;
+};
+
+/* As w->check, for who has a place and was not woken there. */
+static bool leaveturn(void *arg)
+{
+	struct leaving *l = arg;
+	struct g *gp = curg();
+
+	/* pairs with sematurned's */
+	if (!cas(&gp->turnat, l->turn, WITH(l->turn)))
+		return false;
+	if (l->w->check)
+		l->w->check(l->w->arg);
+	/* release: who finds nobody there finds it counted */
+	store_release(&l->turn->taken, 0);
+	store_release(&gp->turnat, NULL);
+	return true;
+}
+
+static cold struct m *turnedout(struct m *mp, const struct semawait *w,
+				struct sematurn *turn, int *res)
+{
+	struct leaving l = { w, turn };
+	struct semawait queued = *w;
+
+	queued.unlock = NULL;
+	queued.check = leaveturn;
+	queued.arg = &l;
+	mp = semapark(mp, &queued, res);
+	if (*res == -EAGAIN)
+		*res = 0;
+	return mp;
+}
+
+int semawaitturn(const struct semawait *w, struct sematurn *turn)
+{
+	struct m *mp = acquirem();
+	struct g *gp = curg();
+	bool asexpected = true;
+	int res = 0;
+
+	gp->turntick = ticknow(gp);
+	if (gp->turns < TURNSURE || !mp->p || !READ_ONCE(mp->p->runnext) ||
+	    !taketurn(gp, turn)) {
+		mp = semapark(mp, w, &res);
+	} else {
+		w->unlock(w->unlockarg);
+		mp = turnwoken(mp) ?: mp;
+		/* acquire: what the waker did before it */
+		if (unlikely(load_acquire(&gp->turnat) != TURNED)) {
+			mp = turnedout(mp, w, turn, &res);
+			asexpected = false;
+		}
+	}
+	turnlearn(gp, ticknow(gp) - gp->turntick, asexpected && res == 0);
+	releasem(mp);
+	return res;
+}
+
+static bool tellturned(struct sematurn *turn, uintptr_t addr)
+{
+	for (;;) {
+		struct sematurn *at;
+		/* acquire: pairs with taketurn */
+		struct g *gp = load_acquire(&turn->last);
+
+		if (!gp)
+			return false;
+		/* acquire: pairs with leaveturn */
+		at = load_acquire(&gp->turnat);
+		if (at != turn) {
+			if (addr && at == WITH(turn))
+				unlockquick(&lockbucket(addr)->lock);
+			return false;
+		}
+		/* before it can take the place again. Who wakes another one meanwhile
+		 * finds nobody; but there is one only, and it will be woken. */
+		WRITE_ONCE(turn->taken, 0);
+		/* pairs with semawaitturn's load, or leaveturn's CAS was first */
+		if (cas(&gp->turnat, turn, TURNED))
+			return true;
+		/* it was woken or has left, and another may have the place */
+	}
+}
+
+bool sematurned(struct sematurn *turn, uintptr_t addr)
+{
+	/* no handler runs, and nobody is preempted, while others find nobody there */
+	struct m *mp = acquirem();
+	bool told = tellturned(turn, addr);
+
+	releasem(mp);
+	return told;
+}
+
 /* As semawait at an address that nobody wakes: without a queue, the timer is all there is
  * to take off. */
 int semasleep(int64_t deadline)

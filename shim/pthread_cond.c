@@ -5,6 +5,8 @@
  * waits for is one load: a signaller that holds, or held, the mutex sees it. It is
  * changed under the queue's lock only, and lowered by who takes a waiter off; a woken
  * waiter does not touch the object: POSIX lets it be destroyed after a broadcast.
+ * One waiter need not queue up: the one whose turn it is to run first has asked it, and is
+ * likely to signal (core's semawaitturn). It is not in nwait until it queues up after all.
  * Bytes 36.. keep glibc's meaning: bit 0 process-shared (goes to libc), bit 1 the
  * monotonic clock.
  */
@@ -12,7 +14,9 @@
 
 struct cond_ {
 	uint32_t nwait;
-	uint32_t unused[8];
+	uint32_t unused;
+	struct sematurn turn;
+	uint32_t unused2[3];
 	uint32_t flags;
 };
 
@@ -82,7 +86,7 @@ static int waituntil(struct cond_ *c, pthread_mutex_t *mutex, int64_t deadline)
 	if (!mutex_owned(mutex))
 		return EPERM;
 	cancelpoint();
-	r = semawait(&w);
+	r = islibcs(mutex) ? semawait(&w) : semawaitturn(&w, &c->turn);
 	if (r < 0) /* we took ourselves off the queue */
 		semapick((uintptr_t)c, dropwaiter, c);
 	e = relock(mutex);
@@ -93,12 +97,20 @@ static int waituntil(struct cond_ *c, pthread_mutex_t *mutex, int64_t deadline)
 	return r == -ETIMEDOUT ? ETIMEDOUT : 0;
 }
 
+static uint32_t nwait(const struct cond_ *c)
+{
+	return __atomic_load_n(&c->nwait, __ATOMIC_ACQUIRE);
+}
+
 static void takeone(struct semaq *q, void *arg)
 {
-	uint32_t n = sematake(q, 1, ~0u, 0);
+	struct cond_ *c = arg;
 
-	if (n)
-		count(arg, -n);
+	/* the queue first: it has waited for longer */
+	if (sematake(q, 1, ~0u, 0))
+		count(c, -1u);
+	else
+		sematurned(&c->turn, 0);
 }
 
 static void takeall(struct semaq *q, void *arg)
@@ -109,14 +121,37 @@ static void takeall(struct semaq *q, void *arg)
 		count(arg, -n);
 }
 
-EXPORT int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
+/* Somebody waits who is to be woken, in the queue; or, if just one is, perhaps in the place
+ * by then. */
+static inline bool inqueue(struct cond_ *c, bool all)
+{
+	/* in that order: who has left the place is counted */
+	bool turn = __atomic_load_n(&c->turn.taken, __ATOMIC_ACQUIRE);
+	bool queue = nwait(c);
+
+	if (!turn || (queue && !all))
+		return queue;
+	return (!sematurned(&c->turn, (uintptr_t)c) || all) && nwait(c);
+}
+
+/* Out of line, so that the usual wait has one stack frame. */
+__attribute__((noinline)) static int waitother(pthread_cond_t *cond,
+					       pthread_mutex_t *mutex)
 {
 	NATIVELY(pthread_cond_wait, cond, mutex);
 	struct cond_ *c = (struct cond_ *)cond;
 
-	if (unlikely(c->flags & SHARED)) {
-		return HANDOFF(REAL(pthread_cond_wait)(cond, mutex));
-	}
+	if (!(c->flags & SHARED)) /* shimnative was not decided */
+		return waituntil(c, mutex, NEVER);
+	return HANDOFF(REAL(pthread_cond_wait)(cond, mutex));
+}
+
+HOT int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
+{
+	struct cond_ *c = (struct cond_ *)cond;
+
+	if (unlikely(shimnative || c->flags & SHARED))
+		return waitother(cond, mutex);
 	return waituntil(c, mutex, NEVER);
 }
 
@@ -157,7 +192,7 @@ EXPORT int pthread_cond_signal(pthread_cond_t *cond)
 
 	if (unlikely(c->flags & SHARED))
 		return REAL(pthread_cond_signal)(cond);
-	if (__atomic_load_n(&c->nwait, __ATOMIC_ACQUIRE))
+	if (inqueue(c, false))
 		semapick((uintptr_t)c, takeone, c);
 	return 0;
 }
@@ -169,7 +204,7 @@ EXPORT int pthread_cond_broadcast(pthread_cond_t *cond)
 
 	if (unlikely(c->flags & SHARED))
 		return REAL(pthread_cond_broadcast)(cond);
-	if (__atomic_load_n(&c->nwait, __ATOMIC_ACQUIRE))
+	if (inqueue(c, true))
 		semapick((uintptr_t)c, takeall, c);
 	return 0;
 }

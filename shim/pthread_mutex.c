@@ -232,13 +232,6 @@ static int unlockowned(struct mutex_ *m)
 	return unlockword(&m->state);
 }
 
-bool mutex_owned(pthread_mutex_t *mutex)
-{
-	struct mutex_ *m = (struct mutex_ *)mutex;
-
-	return !mutex_hasowner(m) || m->owner == threadid();
-}
-
 /* A libc mutex whose owner is known by kernel thread: the G is wired from before it
  * has the lock until it has given it back. self.wired counts, also before there are
  * Gs; a thread that is no G needs nothing. */

@@ -44,6 +44,11 @@ static inline bool mutex_wires(const struct mutex_ *m)
 void mutex_wireheld(void);
 
 /* False if unlocking it is not the caller's right. */
-bool mutex_owned(pthread_mutex_t *mutex);
+static inline bool mutex_owned(pthread_mutex_t *mutex)
+{
+	const struct mutex_ *m = (struct mutex_ *)mutex;
+
+	return !mutex_hasowner(m) || m->owner == threadid();
+}
 
 #endif
