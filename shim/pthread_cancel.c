@@ -111,34 +111,37 @@ long pointcall(long n, long a, long b, long c, long d, long e, long f)
 	return ret_errno((int)r);
 }
 
-EXPORT int pthread_cancel(pthread_t pt)
+static void cancel(pthread_t pt, struct thread *t)
 {
-	NATIVELY(pthread_cancel, pt);
-	struct thread *t = threadof(pt);
-	uint32_t was;
+	/* before its wait is ended */
+	uint32_t was = __atomic_fetch_or(identity_cancel((uintptr_t)pt),
+					 CANCELED, __ATOMIC_SEQ_CST);
 
-	if (!schedstarted || !t->gp)
-		return REAL(pthread_cancel)(pt);
-	if (t->state == FREED)
-		return ESRCH;
-	if (t->state == EXITED)
-		return 0;
-	was = __atomic_fetch_or(identity_cancel((uintptr_t)pt), CANCELED,
-				__ATOMIC_SEQ_CST); /* before its wait is ended */
-	if (t == &self) {
-		cancelasync();
-		return 0;
-	}
 	/* it looks itself when it comes to a point, or lets cancellation in */
-	if (was & (DISABLED | EXITING | TERMINATED))
-		return 0;
+	if (t == &self || (was & (DISABLED | EXITING | TERMINATED)))
+		return;
 	gcancelwait(t->gp);
 	__atomic_store_n(&t->interrupt, 1, __ATOMIC_RELAXED);
 	/* cancelcall says that it waits, then looks: it has seen that, or we see it */
 	if ((was & ASYNCHRONOUS) || !barrierall() ||
 	    __atomic_load_n(&t->waits, __ATOMIC_RELAXED))
 		gattention(t->gp);
-	if (unlikely(self.interrupt))
-		cancelasync(); /* somebody has asked us meanwhile */
+}
+
+EXPORT int pthread_cancel(pthread_t pt)
+{
+	NATIVELY(pthread_cancel, pt);
+	struct thread *t = threadof(pt);
+
+	if (!schedstarted || !t->gp)
+		return REAL(pthread_cancel)(pt);
+	if (t->state == FREED)
+		return ESRCH;
+	if (t->state != EXITED)
+		cancel(pt, t);
+	/* Whoever is asked meanwhile, and does nothing but this, is interrupted in here
+	 * each time, where it does not act. */
+	if (unlikely(t == &self || self.interrupt))
+		cancelasync();
 	return 0;
 }
