@@ -66,6 +66,7 @@ void acquirep(struct m *mp, struct p *pp)
 	WRITE_ONCE(pp->m, mp);
 	pp->readied = NULL;
 	WRITE_ONCE(pp->switchtick, pp->switchtick + 1); /* a new slice */
+	mp->ranfrom = cputicks();
 	store_release(&mp->pstate, PS_HELD); /* pairs with retake's CAS */
 }
 

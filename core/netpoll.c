@@ -228,6 +228,26 @@ static bool unchanged(void *arg)
 	return __atomic_load_n(c->seq, __ATOMIC_SEQ_CST) == c->was;
 }
 
+/* cputicks, some 60 us: many times what it costs to ask the kernel */
+#define LONGTURN 150000
+#define YIELDED	 4 /* times as long as the others have run, until they may again */
+
+/* A G of mp is about to wait for files, and mp would go on with the next one. Whom its Gs have
+ * answered may be waiting for this CPU, another one idle: natively the thread would sleep
+ * now. So the kernel may run them first, if mp has run for long; those with short requests are
+ * through soon. Not often, if that is for somebody who computes. */
+void netpollyield(struct m *mp)
+{
+	uint64_t now = cputicks(), ran = now - mp->ranfrom;
+
+	mp->ranfrom = now;
+	if (likely(ran < LONGTURN) || now < mp->yieldat)
+		return;
+	RAW(__NR_sched_yield);
+	mp->ranfrom = cputicks();
+	mp->yieldat = mp->ranfrom + (mp->ranfrom - now) * YIELDED;
+}
+
 /* The caller's G is about to wait for files; the returned M is acquired. */
 static struct m *pollwaitbegin(void)
 {
@@ -236,6 +256,8 @@ static struct m *pollwaitbegin(void)
 	xadd(&sched.npollwait, 1);
 	if (unlikely(!mp->p)) /* it sleeps on its note */
 		pollneeded();
+	else
+		netpollyield(mp);
 	return mp;
 }
 

@@ -252,6 +252,8 @@ struct m {
 	struct g *dead;		/* exited G whose stack this M has just left */
 	struct g *switchto;	/* G that gswitch may find still being left */
 	struct polldesc *wrote;	/* what its Gs last wrote to; see netpoll.c, Peers */
+	uint64_t ranfrom;	/* cputicks: has had no wait for files since; netpollyield */
+	uint64_t yieldat;	/* and does not let others run before that */
 	uint64_t sigmask;	/* what the kernel has for this thread */
 	bool spinning;		/* counted in sched.nmspinning */
 	uint32_t rand;
@@ -672,6 +674,7 @@ struct pollevents {
 };
 void netpollfetch(struct pollevents *e, int64_t until);
 void netpollinject(struct pollevents *e, struct polldesc *wrote);
+void netpollyield(struct m *mp);
 void netpollbreak(void);
 bool netpollready(void);
 void netpollstart(void);

@@ -733,6 +733,31 @@ Test(netpoll, own_descriptors_lie_high, .timeout = 20)
 	cr_assert_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
 }
 
+/* An M's threads wait for files: whom they have answered may run, once it has run for long, and
+ * not so often that who computes has the CPU. */
+Test(netpoll, lets_others_run, .timeout = 20)
+{
+	const uint64_t second = 1ul << 31; /* and more, in cputicks */
+	static struct m m;
+	uint64_t at;
+
+	m.ranfrom = cputicks() - second;
+	netpollyield(&m);
+	at = m.yieldat;
+	cr_assert_neq(at, 0, "it has run for long");
+	cr_assert_gt(at, m.ranfrom);
+	cr_assert_leq(m.ranfrom, cputicks(), "a new turn");
+	m.yieldat = UINT64_MAX;
+	m.ranfrom = cputicks() - second;
+	netpollyield(&m);
+	cr_assert_eq(m.yieldat, UINT64_MAX, "others have just run");
+	do { /* until nobody interrupts us */
+		m.yieldat = 0;
+		m.ranfrom = cputicks();
+		netpollyield(&m);
+	} while (m.yieldat);
+}
+
 /* The program wants their numbers: they move, and nobody notices. */
 Test(netpoll, own_descriptors_give_way, .timeout = 20)
 {
