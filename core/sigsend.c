@@ -347,7 +347,7 @@ void sigadopt(struct m *mp, struct g *gp)
 	 * taken and not passed on yet nobody sees */
 	while ((gp->sigmask & BIT(SIGPREEMPT)) &&
 	       onefromkernel(gp, BIT(SIGPREEMPT), true))
-		everkept = true;
+		WRITE_ONCE(everkept, true); /* there is no other G yet */
 	mp->locks--;
 }
 
