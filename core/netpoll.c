@@ -168,26 +168,29 @@ static int armlocked(int fd, struct polldesc *pd, uint32_t *gen,
 	return (int)r;
 }
 
+/* The same, for an instance that lasts: 0, -EBADF or -EPERM; -ENOSYS: this file, or any, cannot
+ * be waited for here. */
 static int arm(int fd, struct polldesc *pd, uint32_t *gen, uint32_t events,
 	       bool since)
 {
 	struct m *mp = acquirem();
-	int r;
+	int r, another;
 
-	for (int try = 0; try < 2; try++) {
+	do {
 		uint32_t was = netpollmade();
 
 		lock(&pd->lock);
 		r = armlocked(fd, pd, gen, events, since);
 		unlock(&pd->lock);
-		if (likely(r != -EBADF && r != -EINVAL))
+		if (likely(r != -EBADF && r != -EINVAL) ||
+		    READ_ONCE(pd->gen) != *gen)
 			break;
-		if (!netpollrenewed(was))
-			break;
-		r = 0; /* it was not fd's fault: look again */
-	}
+		another = netpollrenewed(was); /* it may not be fd's fault */
+		if (another < 0)
+			r = another;
+	} while (another > 0);
 	releasem(mp);
-	return r;
+	return r == 0 || r == -EBADF || r == -EPERM ? r : -ENOSYS;
 }
 
 /* The coarse timer's next step: sixteen times as long. Who waits for minutes is left in
@@ -350,15 +353,16 @@ static int armnode(const struct pollnode *n, struct polldesc *pd, int64_t now)
 	return arm(n->fd, pd, &gen, events, false);
 }
 
-/* Have n's file raise *fired. A file that cannot be polled is always ready, or is none:
- * the look at the files themselves tells. Holds the M. */
-static void addnode(struct pollnode *n, uint32_t *fired, int64_t now)
+/* Have n's file raise *fired. False: it cannot now. A file that cannot be polled is always
+ * ready, or is none: the look at the files themselves tells. Holds the M. */
+static bool addnode(struct pollnode *n, uint32_t *fired, int64_t now)
 {
 	struct polldesc *pd = polldesc(n->fd, true);
+	int r = pd ? armnode(n, pd, now) : n->fd < 0 ? -EBADF : -ENOSYS;
 
 	n->pd = NULL;
-	if (!pd || armnode(n, pd, now) < 0)
-		return;
+	if (r < 0)
+		return r != -ENOSYS;
 	n->fired = fired;
 	lock(&pd->lock);
 	n->pd = pd;
@@ -368,6 +372,29 @@ static void addnode(struct pollnode *n, uint32_t *fired, int64_t now)
 		n->next->link = &n->next;
 	WRITE_ONCE(pd->nodes, n);
 	unlock(&pd->lock);
+	return true;
+}
+
+/* The same for all. */
+static bool addnodes(struct pollnode *nodes, uint32_t n, uint32_t *fired)
+{
+	int64_t now = nanotime();
+	bool all = true;
+
+	for (uint32_t i = 0; i < n; i++)
+		all &= addnode(&nodes[i], fired, now);
+	return all;
+}
+
+/* It is made sure of that they are registered. False: one cannot now. */
+static bool rearmnodes(struct pollnode *nodes, uint32_t n, int64_t now)
+{
+	bool all = true;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (nodes[i].pd)
+			all &= armnode(&nodes[i], nodes[i].pd, now) != -ENOSYS;
+	return all;
 }
 
 static void delnode(struct pollnode *n)
@@ -398,17 +425,17 @@ int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
 	uint32_t step = TRUSTED;
 	int64_t now;
 	struct m *mp;
+	bool all;
 	int r = -EINTR;
 
 	if (!netpollinit())
 		return -ENOSYS;
 	mp = pollwaitbegin();
-	now = nanotime();
-	for (uint32_t i = 0; i < n; i++)
-		addnode(&nodes[i], &fired, now);
+	all = addnodes(nodes, n, &fired);
 	/* a handler that has run since the caller let signals in ends the wait */
 	while (curg()->nhandled == handled) {
-		if (unlikely(!netpollinit())) { /* closed, and not made anew */
+		/* closed, and not made anew; or made anew since one could not be */
+		if (unlikely(!all || !netpollinit())) {
 			r = -ENOSYS;
 			break;
 		}
@@ -426,10 +453,7 @@ int netpollgroup(struct pollnode *nodes, uint32_t n, bool (*look)(void *),
 		}
 		mp = semapark(mp, &w, &r);
 		if (r == -ETIMEDOUT && w.coarse) {
-			for (uint32_t i = 0; i < n; i++)
-				if (nodes[i].pd)
-					armnode(&nodes[i], nodes[i].pd,
-						w.deadline);
+			all = rearmnodes(nodes, n, w.deadline);
 			step = longer(step);
 		} else if (r != 0 && r != -EAGAIN) {
 			break;

@@ -39,7 +39,7 @@ void netpollunarm(void);
 bool netpollinit(void);
 long netpollctl(int op, int fd, uint32_t events, uint32_t gen);
 uint32_t netpollmade(void);
-bool netpollrenewed(uint32_t was);
+int netpollrenewed(uint32_t was);
 uint32_t netpollownin(uint32_t first, uint32_t last);
 void netpollepollfork(void);
 

@@ -166,12 +166,14 @@ static cold void rebuild(int old)
 }
 
 /* What epoll_ctl said of a file since netpollmade was `was` may be the fault of the
- * instance: true if there is another one now, by us or by somebody else, maybe under the
- * same number. */
-bool netpollrenewed(uint32_t was)
+ * instance: 1 if there is another one now, by us or by somebody else, maybe under the same
+ * number; -ENOSYS if there is none; 0: it is not. */
+int netpollrenewed(uint32_t was)
 {
 	rebuild(READ_ONCE(epfd));
-	return load_acquire(&made) != was || !netpollinited();
+	if (!netpollinited())
+		return -ENOSYS;
+	return load_acquire(&made) != was;
 }
 
 /* Before an epoll_ctl: see netpollrenewed. */

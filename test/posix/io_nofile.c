@@ -183,6 +183,60 @@ static void takers(pthread_t *t, int n)
 	settle();
 }
 
+/* ---- Some always come to wait ------------------------------------------------------ */
+
+enum { TALKERS = 4, TURNS = 200, TIMES = 10 };
+
+static int to_and_fro[2][2], turns;
+
+/* Two at each end: whoever waits is not the first. */
+static void *talks(void *arg)
+{
+	int mine = (int)((long)arg % 2);
+	char c;
+
+	do {
+		CHECK_EQ(read(to_and_fro[mine][0], &c, 1), 1);
+		ADD(turns, 1);
+		CHECK_EQ(write(to_and_fro[!mine][1], &c, 1), 1);
+	} while (c != 'q');
+	return arg;
+}
+
+static void talkers(pthread_t *t)
+{
+	long i;
+
+	for (i = 0; i < TALKERS; i++) {
+		if (i < 2)
+			CHECK(pipe(to_and_fro[i]) == 0);
+		else
+			CHECK_EQ(write(to_and_fro[0][1], "w", 1), 1);
+	}
+	for (i = 0; i < TALKERS; i++)
+		t[i] = start(talks, (void *)i);
+}
+
+static void quiet(pthread_t *t)
+{
+	int i;
+
+	for (i = 0; i < TALKERS; i++)
+		CHECK_EQ(write(to_and_fro[i % 2][1], "q", 1), 1);
+	for (i = 0; i < TALKERS; i++)
+		join(t[i]);
+	close_pair(to_and_fro[0]);
+	close_pair(to_and_fro[1]);
+}
+
+static void turned(void)
+{
+	int until = LOAD(turns) + TURNS;
+
+	while (LOAD(turns) < until)
+		usleep(1000);
+}
+
 /* ---- Limits ------------------------------------------------------------------------ */
 
 static void limit(rlim_t to)
@@ -261,6 +315,17 @@ int main(int argc, char **argv)
 	begin(first);
 	count("closed, and enough", 2);
 	finish(first);
+	section("closed while some come");
+	talkers(token);
+	for (i = 0; i < TIMES; i++) {
+		limit(FEW);
+		CHECK_EQ(raw(SYS_close_range, OWN, ~0U, 0, 0), 0);
+		turned();
+		limit(rl.rlim_max);
+		usleep(110 * 1000);
+		turned();
+	}
+	quiet(token);
 	CHECK(close(tokens) == 0);
 	return 0;
 }
