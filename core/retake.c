@@ -271,8 +271,8 @@ bool freeunseen(void)
 	return true;
 }
 
-/* mp has no P, and its G may leave it: in a call, declared or not, or native. */
-static bool couldleave(struct m *mp)
+/* mp has no P, and its G may leave it: in a call, or native. */
+static bool couldleave(struct m *mp, bool declared)
 {
 	struct g *gp = READ_ONCE(mp->curg);
 
@@ -280,6 +280,7 @@ static bool couldleave(struct m *mp)
 		return false;
 	switch (READ_ONCE(mp->pstate)) {
 	case PS_TAKEN:
+		return declared || mp->takenwhy != TAKEN_DECLARED;
 	case PS_NONE:
 		return true;
 	case PS_FOREIGN:
@@ -290,11 +291,13 @@ static bool couldleave(struct m *mp)
 }
 
 /* No M can be made and none is left: all sleep, perhaps for a lock of the C library's
- * whose holder waits for an M to run on. */
-void freestuck(void)
+ * whose holder waits for an M to run on. If that does not help, of those in declared calls,
+ * too, which are the program's: it counts whom it has woken, and an M that is made slowly
+ * only is no reason that fewer are there. */
+void freestuck(bool declared)
 {
 	for (struct m *mp = load_acquire(&sched.allm); mp; mp = mp->alllink)
-		if (couldleave(mp) && mfutex(mp)) {
+		if (couldleave(mp, declared) && mfutex(mp)) {
 			WRITE_ONCE(mp->preempt, PREEMPT_FREE);
 			sigpoke(mp, SIGPREEMPT);
 		}

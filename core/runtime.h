@@ -724,7 +724,7 @@ void gfreeflush(struct p *pp);	/* holds sched.lock */
 /* ---- retake.c ----------------------------------------------------------------------- */
 struct p *retake(struct p *pp, enum takenwhy why);
 bool freeunseen(void);
-void freestuck(void);
+void freestuck(bool declared);
 void unsharefiles(void);
 void openprocs(void);
 int sysmongetfd(int fd);

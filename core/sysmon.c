@@ -37,14 +37,18 @@ struct demand {
 	int64_t slice; /* from one that computes, after so long; 0: no */
 };
 
-/* No M can be made: the C library waits for a lock that a G holds. */
-static bool stuck(int64_t now)
+/* So long no M can be made: the C library waits for a lock that a G holds, or the kernel is
+ * slow. 0: it can. */
+static int64_t stuck(int64_t now)
 {
-	int64_t making = READ_ONCE(sched.makingat);
+	int64_t making = READ_ONCE(sched.makingat),
+		since = READ_ONCE(sched.wantat);
 
-	return READ_ONCE(sched.wantm) &&
-	       (now - READ_ONCE(sched.wantat) > STUCK ||
-		(making && now - making > STUCK));
+	if (!READ_ONCE(sched.wantm))
+		return 0;
+	if (making && making < since)
+		since = making;
+	return now - since > STUCK ? now - since : 0;
 }
 
 /* With an idle P or a spinning M nothing needs taking: they steal. */
@@ -229,6 +233,7 @@ static bool watch(int64_t now)
 {
 	bool did = false, slept;
 	struct demand d = demand(now);
+	int64_t held;
 
 	for (uint32_t i = 0; i < READ_ONCE(sched.gomaxprocs); i++) {
 		struct p *pp = load_acquire(&allp[i]);
@@ -295,8 +300,9 @@ static bool watch(int64_t now)
 		did = true;
 	}
 	did |= freeunseen();
-	if (stuck(now)) {
-		freestuck();
+	held = stuck(now);
+	if (held) {
+		freestuck(held > REFUSED);
 		did = true;
 	}
 	return did;
