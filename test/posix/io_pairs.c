@@ -126,7 +126,7 @@ static void pairs(int kind, int n)
 
 /* ---- Not for ever -------------------------------------------------------- */
 
-static int stop, seen;
+static int stop, asked, seen;
 
 static void on_signal(int sig)
 {
@@ -152,6 +152,7 @@ static void *asks_once_more(void *arg)
 
 	asks(p);
 	put(&p->link, 0, p->n);
+	STORE(asked, 1);
 	get(&p->link, 0, 42);
 	STORE(stop, 1);
 	return NULL;
@@ -163,10 +164,12 @@ static void from_a_third(int kind)
 	struct pair p = { .n = 100 };
 	pthread_t t[2];
 
-	stop = 0;
+	stop = asked = 0;
 	open_link(&p.link, kind);
 	t[0] = start(then_computes, &p);
 	t[1] = start(asks_once_more, &p);
+	while (!LOAD(asked))
+		usleep(1000);
 	usleep(20000);
 	put(&p.link, 1, 42);
 	join(t[0]);
