@@ -347,14 +347,27 @@ struct m *gowaitp(struct m *mp)
 	return waitp(mp, true);
 }
 
+/* Timers are due on pp, or files are waited for at which nobody has looked lately: who only
+ * yields may wait for whom they wake, and sysmon comes by when the kernel lets it. */
+static bool duehere(struct p *pp)
+{
+	bool files = netpollwaiting() && !inpoll();
+	int64_t now;
+
+	if (READ_ONCE(pp->when0) == NEVER && !files)
+		return false;
+	now = nanotime();
+	return pp->when0 <= now ||
+	       (files && now - READ_ONCE(sched.lastpoll) > POLLFRESH);
+}
+
 /* The rest of goyield: nothing local to run, or time to look at everything. */
 static void yieldslow(struct m *mp, struct g *gp)
 {
 	struct p *pp = mp->p;
 
 	if (gp->foreign ||
-	    (pp && alone(pp) && !READ_ONCE(sched.gcwaiting) &&
-	     (READ_ONCE(pp->when0) == NEVER || pp->when0 > nanotime()))) {
+	    (pp && alone(pp) && !READ_ONCE(sched.gcwaiting) && !duehere(pp))) {
 		releasem(mp);
 		RAW(__NR_sched_yield); /* others may need the CPU */
 		return;
@@ -378,7 +391,8 @@ void goyield(void)
 	}
 	pp->switchtick++;
 	if (alone(pp)) {
-		if (unlikely(pp->switchtick % sched.aloneticks == 0))
+		if (unlikely(pp->switchtick % sched.aloneticks == 0 ||
+			     READ_ONCE(pp->preempt)))
 			yieldslow(mp, gp);
 		else
 			releasem(mp);

@@ -1,6 +1,7 @@
 /*
  * yield - sched_yield and pthread_yield let others run: threads that only spin
- * and yield pass a token round, even where one processor is all there is.
+ * and yield pass a token round, even where one processor is all there is; and
+ * one that waits for a file has what is written to it after a few of them.
  */
 #include "check.h"
 
@@ -45,6 +46,38 @@ static void *computes(void *arg)
 	return NULL;
 }
 
+/* Tens of thousands may be made before somebody looks, but not millions. */
+enum { MESSAGES = 20, MOST = 2000000 };
+static int to_read[2], answered;
+
+static void *reads(void *arg)
+{
+	char c;
+
+	for (int i = 0; i < MESSAGES; i++) {
+		CHECK_EQ(read(to_read[0], &c, 1), 1);
+		ADD(answered, 1);
+	}
+	return arg;
+}
+
+static long yields_until_answered(void)
+{
+	pthread_t t;
+	long n = 0;
+
+	CHECK(pipe(to_read) == 0);
+	t = start(reads, NULL);
+	for (int i = 0; i < MESSAGES; i++) {
+		usleep(1000); /* it waits by then, mostly */
+		CHECK_EQ(write(to_read[1], "x", 1), 1);
+		for (; LOAD(answered) == i; n++)
+			sched_yield();
+	}
+	join(t);
+	return n;
+}
+
 int main(void)
 {
 	pthread_t t[N];
@@ -63,6 +96,11 @@ int main(void)
 	t[i] = start(computes, NULL);
 	for (i = 0; i < N; i++)
 		join(t[i]);
+
+	section("a reader");
+	i = yields_until_answered();
+	if (i > MOST)
+		check_fail(__FILE__, __LINE__, "%ld yields", i);
 
 	section("yield keeps errno");
 	errno = ERRNO_MARK;
