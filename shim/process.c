@@ -259,12 +259,14 @@ static bool spawns(void)
 	return true;
 }
 
+/* Within the declared call: preemption may be off meanwhile, so whoever comes back to wait
+ * for a P would wait until the others give one up by themselves. */
 #define SPAWN(call)                                                            \
-	({                                                                     \
+	HANDOFF(({                                                             \
 		bool begun_ __attribute__((cleanup(spawned), unused)) =        \
 			spawns();                                              \
-		HANDOFF(call);                                                 \
-	})
+		call;                                                          \
+	}))
 
 /* It ignores two signals meanwhile, by calls that we do not see; it may be cancelled. */
 static void noticeagain(uint64_t *ignored)
