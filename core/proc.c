@@ -361,13 +361,14 @@ static bool duehere(struct p *pp)
 	       (files && now - READ_ONCE(sched.lastpoll) > POLLFRESH);
 }
 
-/* The rest of goyield: nothing local to run, or time to look at everything. */
+/* The rest of goyield: nothing local to run, or time to look at everything, as there is when
+ * sysmon wants pp: in here, where it yields, its G is not preempted. */
 static void yieldslow(struct m *mp, struct g *gp)
 {
 	struct p *pp = mp->p;
 
-	if (gp->foreign ||
-	    (pp && alone(pp) && !READ_ONCE(sched.gcwaiting) && !duehere(pp))) {
+	if (gp->foreign || (pp && alone(pp) && !READ_ONCE(pp->preempt) &&
+			    !READ_ONCE(sched.gcwaiting) && !duehere(pp))) {
 		releasem(mp);
 		RAW(__NR_sched_yield); /* others may need the CPU */
 		return;
