@@ -46,7 +46,10 @@ static void *computes(void *arg)
 	return NULL;
 }
 
-/* Tens of thousands may be made before somebody looks, but not millions. */
+/*
+ * On one processor who yields finds what has come; tens of thousands may be
+ * made before that, but not millions.  Elsewhere another has to get there.
+ */
 enum { MESSAGES = 20, MOST = 2000000 };
 static int to_read[2], answered;
 
@@ -80,6 +83,8 @@ static long yields_until_answered(void)
 
 int main(void)
 {
+	const char *procs = getenv("GMP_SHIM_MAXPROCS");
+	int one = procs && strcmp(procs, "1") == 0;
 	pthread_t t[N];
 	long i;
 
@@ -99,7 +104,7 @@ int main(void)
 
 	section("a reader");
 	i = yields_until_answered();
-	if (i > MOST)
+	if (one && i > MOST)
 		check_fail(__FILE__, __LINE__, "%ld yields", i);
 
 	section("yield keeps errno");
