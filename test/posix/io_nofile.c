@@ -1,8 +1,9 @@
 /*
  * io_nofile - there are too few descriptors when the first thread is made and
  * when the first one waits for a file, and enough later, and too few again; and
- * numbers that the program has not opened are closed while threads wait.  All
- * that is written arrives, and each call returns what it has to.
+ * numbers that the program has not opened are closed while threads wait, and
+ * while some always come to wait.  All that is written arrives, and each call
+ * returns what it has to.
  *
  * "count" prints, in between, how many descriptors are registered in sets that
  * the program has not made while all wait.
