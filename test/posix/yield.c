@@ -72,7 +72,6 @@ static long yields_until_answered(void)
 	CHECK(pipe(to_read) == 0);
 	t = start(reads, NULL);
 	for (int i = 0; i < MESSAGES; i++) {
-		usleep(1000); /* it waits by then, mostly */
 		CHECK_EQ(write(to_read[1], "x", 1), 1);
 		for (; LOAD(answered) == i; n++)
 			sched_yield();
