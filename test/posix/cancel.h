@@ -70,7 +70,10 @@ static void begin(void)
 	cleaned = left = 0;
 	NOT_ENTERED();
 	waiter = start(waits, NULL);
-	ONCE_BLOCKED();
+	if (early) /* it yields until we have cancelled it */
+		YIELD_UNTIL(LOAD(entered_));
+	else
+		ONCE_BLOCKED();
 }
 
 static void expect_cancelled(const char *how)

@@ -16,21 +16,6 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 
-/*
- * Nothing tells that a thread sleeps in the kernel rather than is about to, so
- * this is only likely to be long enough.  What is checked holds either way.
- */
-static UNUSED void settle(void)
-{
-	int i;
-
-	for (i = 0; i < 50; i++)
-		sched_yield();
-	usleep(3000);
-	for (i = 0; i < 50; i++)
-		sched_yield();
-}
-
 /* A system call that no library sees; -errno. */
 static UNUSED long raw(long nr, long a, long b, long c, long d)
 {
@@ -42,6 +27,82 @@ static UNUSED long raw(long nr, long a, long b, long c, long d)
 			 : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(r10)
 			 : "rcx", "r11", "memory");
 	return ret;
+}
+
+/* ---- Until all the others wait ------------------------------------------- */
+
+/*
+ * How many of the kernel threads in that folder of /proc run, or could.  In a copy
+ * of one thread of a process: nothing but system calls, and no file stays open.
+ */
+static UNUSED int runnable_in(const char *tasks)
+{
+	long dir, fd, got, at, n = 0;
+	char ents[4096] __attribute__((aligned(8)));
+	char path[64], *p;
+	struct dirent64 *ent;
+
+	raw(SYS_close_range, 0, ~0U, 0, 0);
+	dir = raw(SYS_openat, AT_FDCWD, (long)tasks, O_RDONLY, 0);
+	while ((got = raw(SYS_getdents64, dir, (long)ents, 4096, 0)) > 0)
+		for (at = 0; at < got; at += ent->d_reclen) {
+			char stat[512] = "";
+
+			ent = (struct dirent64 *)(ents + at);
+			if (ent->d_name[0] == '.')
+				continue;
+			stpcpy(stpcpy(path, ent->d_name), "/stat");
+			fd = raw(SYS_openat, dir, (long)path, O_RDONLY, 0);
+			raw(SYS_read, fd, (long)stat, sizeof(stat) - 1, 0);
+			raw(SYS_close, fd, 0, 0, 0);
+			/* The name, in brackets, may hold anything. */
+			p = strrchr(stat, ')');
+			n += p && (p[2] == 'R' || p[2] == 'D');
+		}
+	return n < 100 ? n : 100;
+}
+
+/*
+ * Whether a kernel thread of this process runs, or could.  A child looks, which
+ * sends no signal when it ends, while the caller sleeps in the kernel: the numbers
+ * of the program's files, which it may count on, and its other children, stay
+ * what they are.
+ */
+static UNUSED int any_runnable(void)
+{
+	long pid, ret;
+	char tasks[64];
+	int status;
+
+	snprintf(tasks, sizeof(tasks), "/proc/%d/task", getpid());
+	pid = raw(SYS_clone, 0, 0, 0, 0);
+	if (pid == 0)
+		raw(SYS_exit_group, runnable_in(tasks), 0, 0, 0);
+	CHECK(pid > 0);
+	do
+		ret = raw(SYS_wait4, pid, (long)&status, __WALL, 0);
+	while (ret == -EINTR);
+	CHECK_EQ(ret, pid);
+	CHECK(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/*
+ * Until each other thread sleeps or waits for something: all kernel threads are
+ * asleep, and who only waits for a processor of the library's has had this one.
+ * If some never stop, long enough for the others.
+ */
+static UNUSED void settle(void)
+{
+	int tries, i;
+
+	for (tries = 0; tries < 100; tries++) {
+		usleep(1000);
+		for (i = 0; i < 50; i++)
+			sched_yield();
+		if (!any_runnable())
+			break;
+	}
 }
 
 /*
