@@ -231,8 +231,10 @@ struct sematurn {
 };
 /* semawait for an object that has such a place, where who wakes looks, too. w->check is asked
  * only when the caller does queue up; w->unlock gives back what all that wait there hold when
- * they call. */
-int semawaitturn(const struct semawait *w, struct sematurn *turn);
+ * they call. *lock, unless NULL, is 1 while only its holder is interested in that: it may be
+ * handed to the one that runs instead, whose own semawaitturn with this lock returns 1. */
+int semawaitturn(const struct semawait *w, struct sematurn *turn,
+		 const uint32_t *lock);
 /* Wait for nothing: -ETIMEDOUT, -EINTR, -ECANCELED as semawait, interruptible. May park. */
 int semasleep(int64_t deadline);
 /* Wake up to n waiters of addr whose mask meets `mask`, oldest first. Returns

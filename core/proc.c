@@ -472,8 +472,10 @@ bool goturn(struct m **mp, struct g *next)
 
 /* Whom the caller has just woken runs before it, as if it parked until that one has done its
  * part: it is next then, and no other P's. Returns the M that the caller goes on with, NULL: there
- * is nobody, or not now. When it is time to look at everything it had better park, which does. */
-struct m *turnwoken(struct m *mp)
+ * is nobody, or not now. When it is time to look at everything it had better park, which does.
+ * hand: with the lock that it waits for. Only we put others there, so it is the one that we
+ * have seen there if the CAS finds it. */
+struct m *turnwoken(struct m *mp, bool hand)
 {
 	struct g *gp = curg(), *next;
 	struct p *pp = mp->p;
@@ -490,6 +492,8 @@ struct m *turnwoken(struct m *mp)
 		goenter(mp, gp);
 		return NULL;
 	}
+	if (hand) /* it is nobody else's now, and reads that when it runs */
+		next->turnlock = NULL;
 	pp->switchtick++;
 	if (unlikely(sysmonlazy()))
 		sysmonneeded();
@@ -507,7 +511,7 @@ bool goturns(void)
 	if (gp->turns < TURNSURE)
 		return false;
 	mp = acquirem();
-	turned = turnwoken(mp);
+	turned = turnwoken(mp, false);
 	releasem(turned ?: mp);
 	return turned;
 }

@@ -187,6 +187,7 @@ struct g {
 	bool unwire;		/* foreign only while wired; owner G */
 	bool inturn;		/* in the global queue, alone: globrunqget; by sched.lock */
 	struct sematurn *turnat; /* see semawaitturn */
+	const uint32_t *turnlock; /* and handsover */
 
 	/* with the next few, what making and ending one touches; constant from gfget to
 	 * gfput, where nothing else is said */
@@ -603,7 +604,7 @@ void mstart(void *mp);
 void schedloop(int busy);
 struct m *gowaitp(struct m *mp);
 bool goturn(struct m **mp, struct g *next);
-struct m *turnwoken(struct m *mp);
+struct m *turnwoken(struct m *mp, bool hand);
 void gomain(int busy);
 
 /* See goturns. */

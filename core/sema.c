@@ -519,7 +519,21 @@ static cold struct m *turnedout(struct m *mp, const struct semawait *w,
 	return mp;
 }
 
-int semawaitturn(const struct semawait *w, struct sematurn *turn)
+/* Who would run instead of the caller, which holds lock, has been woken and only wants that:
+ * giving it back and locking it again can be left out. gp->turnlock is what a G that others
+ * may run wants, from before they may until it does; NULL: it has that. */
+static inline bool handsover(const struct p *pp, const uint32_t *lock)
+{
+	const struct g *next;
+
+	return lock && READ_ONCE(*lock) == 1 && pp &&
+	       (next = READ_ONCE(pp->runnext)) &&
+	       READ_ONCE(next->turnlock) == lock &&
+	       READ_ONCE(next->turnat) == TURNED;
+}
+
+int semawaitturn(const struct semawait *w, struct sematurn *turn,
+		 const uint32_t *lock)
 {
 	struct m *mp = acquirem();
 	struct g *gp = curg();
@@ -531,15 +545,26 @@ int semawaitturn(const struct semawait *w, struct sematurn *turn)
 	    !taketurn(gp, turn)) {
 		mp = semapark(mp, w, &res);
 	} else {
-		w->unlock(w->unlockarg);
-		mp = turnwoken(mp) ?: mp;
+		bool hand = handsover(mp->p, lock);
+		struct m *turned;
+
+		if (!hand)
+			w->unlock(w->unlockarg);
+		WRITE_ONCE(gp->turnlock, lock);
+		turned = turnwoken(mp, hand);
+		res = turned && lock && !gp->turnlock;
+		WRITE_ONCE(gp->turnlock, NULL);
+		if (turned)
+			mp = turned;
+		else if (hand)
+			w->unlock(w->unlockarg);
 		/* acquire: what the waker did before it */
 		if (unlikely(load_acquire(&gp->turnat) != TURNED)) {
 			mp = turnedout(mp, w, turn, &res);
 			asexpected = false;
 		}
 	}
-	turnlearn(gp, ticknow(gp) - gp->turntick, asexpected && res == 0);
+	turnlearn(gp, ticknow(gp) - gp->turntick, asexpected && res >= 0);
 	releasem(mp);
 	return res;
 }

@@ -6,7 +6,8 @@
  * changed under the queue's lock only, and lowered by who takes a waiter off; a woken
  * waiter does not touch the object: POSIX lets it be destroyed after a broadcast.
  * One waiter need not queue up: the one whose turn it is to run first has asked it, and is
- * likely to signal (core's semawaitturn). It is not in nwait until it queues up after all.
+ * likely to signal (core's semawaitturn). It is not in nwait until it queues up after all. If
+ * that one was signalled as well, it has the mutex when it runs: it was not unlocked.
  * Bytes 36.. keep glibc's meaning: bit 0 process-shared (goes to libc), bit 1 the
  * monotonic clock.
  */
@@ -86,10 +87,11 @@ static int waituntil(struct cond_ *c, pthread_mutex_t *mutex, int64_t deadline)
 	if (!mutex_owned(mutex))
 		return EPERM;
 	cancelpoint();
-	r = islibcs(mutex) ? semawait(&w) : semawaitturn(&w, &c->turn);
+	r = islibcs(mutex) ? semawait(&w)
+			   : semawaitturn(&w, &c->turn, mutex_alone(mutex));
 	if (r < 0) /* we took ourselves off the queue */
 		semapick((uintptr_t)c, dropwaiter, c);
-	e = relock(mutex);
+	e = r > 0 ? 0 : relock(mutex);
 	if (r == -ECANCELED)
 		cancelpoint(); /* with the mutex held, as POSIX has it */
 	if (e)

@@ -40,6 +40,15 @@ static inline bool mutex_wires(const struct mutex_ *m)
 	return k != 0xff && (k & 0x30 || ((k & 0x80) && k & 3));
 }
 
+/* A word that is 1 while the mutex is locked and nobody waits for it, nor is coming; NULL: it
+ * tells by itself who has locked it. */
+static inline const uint32_t *mutex_alone(const pthread_mutex_t *mutex)
+{
+	const struct mutex_ *m = (const struct mutex_ *)mutex;
+
+	return mutex_plain(m) ? &m->state : NULL;
+}
+
 /* The main thread has just become a G: wire it for what it already holds. */
 void mutex_wireheld(void);
 

@@ -1,7 +1,7 @@
 /* turn.pml - a wake-up and a waiter that need not queue up.
  *
- * Models: semawaitturn, leaveturn and sematurned of core/sema.c with inqueue, takeone
- *	and takeall of shim/pthread_cond.c.
+ * Models: semawaitturn, handsover, leaveturn and sematurned of core/sema.c with turnwoken of
+ *	core/proc.c, inqueue, takeone and takeall of shim/pthread_cond.c.
  * See:	"A turn instead of a place in the queue" in core/sema.c.
  *
  * Some take tickets, under a mutex, and wait while there is none: in the place, if it is
@@ -14,8 +14,13 @@
  * What one stores reaches the others in that order, at once: what is stored before a load
  * is stored under the mutex or the queue's lock, or before a CAS.
  *
+ * Who is about to wait in the place and has the mutex may hand it to another one that has been
+ * woken there and was not seen running since. That one may be run by others at any time
+ * until it is chosen (the CAS on runnext in turnwoken).
+ *
  * Checked: 1. nobody waits at the end;
- *	2. who was woken does not touch the object, nor does who wakes it in its place.
+ *	2. who was woken does not touch the object, nor does who wakes it in its place;
+ *	3. who is handed the mutex has been woken, and has it.
  *
  * Must fail: BAD   who wakes does not wait for one that is about to queue up
  *	BAD2  it looks at the queue, then at the place
@@ -25,6 +30,7 @@
  *	BAD6  who has the place looks at the object to leave it
  *	BAD7  a waker that has seen somebody in the queue, and then nobody, does not look
  *	      at the place
+ *	BAD8  the mutex is handed to one that others may run meanwhile
  */
 #ifndef NW
 #define NW 2		/* who take, */
@@ -51,6 +57,8 @@ bit taken;
 byte last = NOBODY;
 byte turnat[NW];
 bit woken[NW];
+bit off[NW];		/* gp->turnlock: others may run it, and it wants the mutex */
+bit given[NW];		/* it has it */
 bit gone;		/* the object */
 
 inline lock(l)
@@ -72,9 +80,11 @@ inline lock(l)
 		  (turnat[last] == TURN || turnat[last] == LEAVING))
 #endif
 
+#define CHOICE(i) (i != me && off[i] && turnat[i] == TURNED)
+
 proctype taker(byte me)
 {
-	byte n = 0;
+	byte n = 0, to;
 
 	do
 	:: n == ROUNDS -> break
@@ -87,10 +97,34 @@ proctype taker(byte me)
 			:: atomic { !OCCUPIED -> touch; turnat[me] = TURN };
 				last = me;
 				taken = 1;
-				mutex = 0;
 				if
-				:: turnat[me] == TURNED -> goto back
-				:: lock(bucket)
+				:: to = me
+				:: atomic { CHOICE(0) -> to = 0 }
+				:: atomic { CHOICE(1) -> to = 1 }
+#if NW > 2
+				:: atomic { CHOICE(2) -> to = 2 }
+#endif
+				fi;
+				if
+#ifdef BAD8
+				:: atomic { to != me -> given[to] = 1; off[me] = 1 }
+#else
+				:: atomic { to != me && off[to] ->
+					    off[to] = 0; given[to] = 1; off[me] = 1 }
+#endif
+				:: atomic { to == me || !off[to] ->
+					    mutex = 0; off[me] = 1 }
+				fi;
+				/* it is run */
+				if
+				:: atomic { given[me] -> given[me] = 0 };
+					assert(turnat[me] == TURNED);
+					goto have
+				:: atomic { off[me] && turnat[me] == TURNED ->
+					    off[me] = 0 };
+					goto back
+				:: atomic { off[me] && bucket == 0 ->
+					    off[me] = 0; bucket = 1 }
 				fi;
 				/* leaveturn */
 				if
@@ -112,9 +146,10 @@ proctype taker(byte me)
 				mutex = 0
 			fi;
 			atomic { woken[me] -> woken[me] = 0 }
-back:			lock(mutex)
+back:			lock(mutex);
+have:			assert(mutex)
 		od;
-		atomic { tickets--; mutex = 0; n++ }
+		atomic { assert(mutex); tickets--; mutex = 0; n++ }
 	od
 }
 

@@ -4,11 +4,12 @@
  * held or free. Who asks is woken once an answer, and no signal is lost between it and those
  * that queue up; it is woken by a third one, by its time and by cancellation although the one
  * that was asked is busy; what it waits on is destroyed, and its memory gone, as soon as it
- * is answered.
+ * is answered. Who would run next is now and then not the one that the mutex is for.
  *
  * cond_pairs [exchanges]
  */
 #include "check.h"
+#include <semaphore.h>
 #include <sys/mman.h>
 
 static long exchanges = 3000;
@@ -105,6 +106,111 @@ static void exchange(void)
 			    !(how & 1))
 				CHECK_EQ(p[i].wakeups, p[i].waits);
 		}
+	}
+}
+
+/*
+ * Who asks wakes somebody else just before it waits, or waits with another mutex first;
+ * who is asked wakes it for nothing, so that it waits again and nobody has been woken.
+ */
+enum { EVERY = 16 };
+static struct pair odd;
+static sem_t bell, help;
+static int nudged;
+
+static void elsewhere(void)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static pthread_cond_t never = PTHREAD_COND_INITIALIZER;
+	struct timespec end = in_ms(CLOCK_REALTIME, 0);
+	int r;
+
+	OK(pthread_mutex_lock(&lock));
+	do
+		r = pthread_cond_timedwait(&never, &lock, &end);
+	while (r == 0);
+	CHECK_EQ(r, ETIMEDOUT);
+	OK(pthread_mutex_unlock(&lock));
+}
+
+static void nudge(struct pair *p)
+{
+	OK(pthread_mutex_lock(&p->lock));
+	nudged = 1;
+	CHECK(sem_post(&help) == 0);
+	OK(pthread_cond_signal(p->cond[0]));
+	while (nudged)
+		OK(pthread_cond_wait(p->cond[1], &p->lock));
+	OK(pthread_mutex_unlock(&p->lock));
+}
+
+static void *helps(void *arg)
+{
+	struct pair *p = arg;
+
+	for (long i = 0; i < p->n; i += EVERY) {
+		while (sem_wait(&help))
+			;
+		OK(pthread_mutex_lock(&p->lock));
+		nudged = 0;
+		OK(pthread_cond_signal(p->cond[1]));
+		OK(pthread_mutex_unlock(&p->lock));
+	}
+	return NULL;
+}
+
+static void *hears(void *arg)
+{
+	struct pair *p = arg;
+
+	for (long i = 0; i < p->n; i += EVERY)
+		while (sem_wait(&bell))
+			;
+	return NULL;
+}
+
+static void *answers_oddly(void *arg)
+{
+	struct pair *p = arg;
+
+	for (long i = 0; i < p->n; i++) {
+		await(p, 1, 2 * i + 1);
+		if (i % EVERY == 0)
+			nudge(p);
+		give(p, 0);
+	}
+	return NULL;
+}
+
+static void *asks_oddly(void *arg)
+{
+	struct pair *p = arg;
+
+	for (long i = 0; i < p->n; i++) {
+		give(p, 1);
+		if (i % EVERY == 5)
+			elsewhere();
+		if (i % EVERY == 10)
+			CHECK(sem_post(&bell) == 0);
+		await(p, 0, 2 * i + 2);
+	}
+	return NULL;
+}
+
+static void oddly(void)
+{
+	thread_fn *const all[] = { answers_oddly, asks_oddly, helps, hears };
+	pthread_t t[4];
+
+	CHECK(sem_init(&bell, 0, 0) == 0 && sem_init(&help, 0, 0) == 0);
+	for (int held = 0; held < 2; held++) {
+		make(&odd, 0, held, 0);
+		odd.n -= odd.n % EVERY;
+		for (int i = 0; i < 4; i++)
+			t[i] = start(all[i], &odd);
+		for (int i = 0; i < 4; i++)
+			join(t[i]);
+		CHECK_EQ(odd.turn, 2 * odd.n);
 	}
 }
 
@@ -385,6 +491,8 @@ int main(int argc, char **argv)
 		exchanges = atol(argv[1]);
 	section("pairs");
 	exchange();
+	section("another one is next");
+	oddly();
 	section("pairs with one condition");
 	together();
 	section("tickets");
