@@ -521,7 +521,8 @@ static cold struct m *turnedout(struct m *mp, const struct semawait *w,
 
 /* Who would run instead of the caller, which holds lock, has been woken and only wants that:
  * giving it back and locking it again can be left out. gp->turnlock is what a G that others
- * may run wants, from before they may until it does; NULL: it has that. */
+ * may run wants, from before they may until it does; NULL: it has that. The CAS on runnext
+ * orders it: who takes a G from there sees it, and who reads it before has to win that. */
 static inline bool handsover(const struct p *pp, const uint32_t *lock)
 {
 	const struct g *next;
